@@ -83,10 +83,10 @@ def read(content: bytes) -> Decoded:
         raise ImageError("file_empty", "The file is empty. Please choose the image again.")
     reader = READERS.get("dicom" if dicom.is_dicom(content) else kind(content) or "")
     if reader is None and (name := unsupported_format(content)):
-        raise ImageError("format_not_supported", f"{name} is not read here. Please export a PNG or TIFF.")
+        raise ImageError("format_not_supported", f"{name} is not supported. Please export a PNG or TIFF.")
     if reader is None:
         raise ImageError(
-            "not_an_image", "This is no image that can be read here. Please export the X-ray as JPEG, PNG or TIFF."
+            "not_an_image", "This is not an image that can be read. Please export the X-ray as JPEG, PNG or TIFF."
         )
     try:
         contents = reader(content)

@@ -77,7 +77,7 @@ def _range(values: NDArray[np.float32]) -> tuple[float, float]:
     """
     values = values[np.isfinite(values)]
     if not values.size:
-        raise ImageError("image_corrupt", "The image holds no numbers that can be shown. Please export it again.")
+        raise ImageError("image_corrupt", "The image contains no valid pixel values. Please export it again.")
     low, high = np.percentile(values, MOST)
     if high > low:
         beside = BESIDE * (high - low)

@@ -45,5 +45,5 @@ def check_memory(width: int, height: int, needed: int) -> None:
         raise ImageError(
             "image_too_large",
             f"The image is {width}×{height} pixels, which take {needed // 2**20} MB to decode; at most "
-            f"{MAX_DECODED_BYTES // 2**20} are given to an image. Please reduce it, or save it in 8-bit greyscale.",
+            f"{MAX_DECODED_BYTES // 2**20} are allowed. Please reduce it, or save it in 8-bit greyscale.",
         )

@@ -60,7 +60,7 @@ BAD = [
     (File(b"no ZIP64.jpg", JPEG, size=2**32 - 1), "image_corrupt", "damaged"),
     (File(b"short ZIP64.jpg", JPEG, size=2**32 - 1, extra=truncated_zip64()), "image_corrupt", "damaged"),
     (File(b"link.jpg", b"../a.jpg", system=3, attributes=LINK), "not_an_image", "link"),
-    (File(b"ZIP.jpg", synthetic.zip_of({"a.jpg": JPEG})), "archive_not_here", "ZIP inside of a ZIP"),
+    (File(b"ZIP.jpg", synthetic.zip_of({"a.jpg": JPEG})), "archive_not_here", "ZIP inside a ZIP"),
     (File(b"7z.jpg", b"7z\xbc\xaf\x27\x1c" + bytes(60)), "archive_not_supported", "7z archive"),
     (File(b"empty.jpg"), "file_empty", "empty"),
     (File(b"text.jpg", synthetic.text()), "not_an_image", "a text file"),

@@ -166,7 +166,7 @@ def test_an_invitation_ends_with_the_right_to_invite(
 @pytest.mark.django_db
 def test_administrators_who_are_none_any_more_have_invited_nobody(user: User) -> None:
     _, link = invitations.invite(Identity(user=user))
-    with pytest.raises(Refused, match="may not invite"):
+    with pytest.raises(Refused, match="may no longer invite"):
         invitations.accept(link.rstrip("/").rsplit("/", 1)[-1], User.objects.create_user("eve"))
 
 

@@ -134,7 +134,7 @@ def test_what_stands_behind_the_end_is_found_wherever_it_is_cut(monkeypatch, beh
         except MultiPartParserError as error:
             return str(error)
 
-    expected = "A part stands behind the end of the form." if b"--x" in behind else b"content"
+    expected = "There is a part after the end of the form." if b"--x" in behind else b"content"
     assert {parse(size) for size in range(1, len(body) + 1)} == {expected}
 
 

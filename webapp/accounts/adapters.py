@@ -87,6 +87,6 @@ class MFAAdapter(DefaultMFAAdapter):
         except sealing.UnreadableSecretError:
             raise Refused(
                 "second_factor_unreadable",
-                "The service's SECRET_KEY is another than when the authenticator app was set up. An administrator can "
-                "remove it, so that you can set it up again.",
+                "The service's SECRET_KEY has changed since the authenticator app was set up. An administrator can "
+                "remove the app, so that you can set it up again.",
             ) from None

@@ -64,7 +64,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
     if token is not None:
         guest = read_token(token)
         if guest is None:
-            raise Refused("invalid_job_token", "This job token is not valid, or no longer.")
+            raise Refused("invalid_job_token", "This job token is not valid or has expired.")
         return Identity(guest=guest, address=address)
     return Identity(guest=read_token(request.COOKIES.get(settings.GUEST_COOKIE, "")), address=address)
 

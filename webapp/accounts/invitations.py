@@ -107,7 +107,7 @@ def accept(key: str, user: User) -> Invitation:
     now, unused = timezone.now(), Invitation.objects.filter(digest=digest(key), accepted_at=None)
     if invitation is None or not unused.update(accepted_at=now, accepted_by=user):
         raise Refused(
-            "invitation_not_valid", "This invitation has been used, revoked, or is too old. Get another link."
+            "invitation_not_valid", "This invitation has been used or revoked, or has expired. Please get another link."
         )
     accepted.send(sender=Invitation, invitation=invitation, user=user)
     return invitation

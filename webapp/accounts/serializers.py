@@ -14,7 +14,7 @@ class TokenRequestSerializer(AuthTokenSerializer):
         try:
             return super().validate(attrs)
         except serializers.ValidationError:
-            raise Refused("authentication_failed", "The user name and the password do not belong together.") from None
+            raise Refused("authentication_failed", "The user name or the password is wrong.") from None
 
 
 class TokenSerializer(serializers.Serializer):

@@ -28,7 +28,7 @@ from webapp.refusals import Refused
 
 
 class TokenView(APIView):
-    """API tokens of users, and the end of guests' tokens."""
+    """API tokens of users, and revoking guests' tokens."""
 
     throttle_classes = (LoginThrottle,)
     parser_classes = JSON_OR_FORM
@@ -65,7 +65,7 @@ class TokenView(APIView):
                 record(identities.identify(request), Action.TOKEN_REVOKE)
                 identities.revoke(guest)
             return Response(status=204)
-        raise Refused("no_token", "Send the token that is to be revoked, in Authorization or X-Job-Token.")
+        raise Refused("no_token", "Send the token to revoke in Authorization or X-Job-Token.")
 
 
 def _require_password_to_suffice(user: User) -> None:
@@ -77,11 +77,11 @@ def _require_password_to_suffice(user: User) -> None:
     if is_mfa_enabled(user):
         raise Refused(
             "second_factor_required",
-            "This account is protected by a second factor, so that its password alone gives no token. Please sign in "
-            "on the website, and make one on the page “API tokens” of your account.",
+            "This account has a second factor, so its password alone gives no token. Please sign in on the website "
+            "and create a token on the page “API tokens” of your account.",
         )
     if settings.EMAIL_URL and must_verify(user):
-        raise Refused("email_not_verified", "Please open the link in the mail that we have sent you first.")
+        raise Refused("email_not_verified", "Please first open the link in the e-mail that we sent you.")
 
 
 class TokenPages(CursorPagination):

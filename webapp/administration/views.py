@@ -38,7 +38,7 @@ def departments(request: HttpRequest) -> HttpResponse:
     form = forms.DepartmentForm(request.POST or None)
     if request.method == "POST":
         if not permissions.may_create_departments(identity):
-            raise Refused("not_allowed", "Only administrators make departments.")
+            raise Refused("not_allowed", "Only administrators can create departments.")
         if form.is_valid():
             try:
                 return redirect(department_settings.create(identity, **form.cleaned_data))

@@ -163,7 +163,7 @@ def choose(images: Sequence[Judged], prevalence: float, signs: int, no_signs: in
     """
     sick = sum(image.sick for image in images)
     if min(sick, len(images) - sick) < FEWEST:
-        raise Refused("too_few_verdicts", f"Fewer than {FEWEST} children of a kind have a verdict.")
+        raise Refused("too_few_verdicts", f"Fewer than {FEWEST} children of each kind have a verdict.")
     line = _fit(images)
     if line.slope <= 0:
         raise Refused("scores_against_verdicts", "The model's scores do not increase with your readers' verdicts.")

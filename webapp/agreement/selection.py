@@ -20,12 +20,12 @@ def scope(identity: Identity, slug: str = "") -> list[Department] | None:
         Refused: ``not_allowed`` unless they are a manager or an administrator, or ``department_not_found``.
     """
     if not permissions.may_see_agreement(identity):
-        raise Refused("not_allowed", "Only managers of departments and administrators see how the models agree.")
+        raise Refused("not_allowed", "Only managers of departments and administrators can see the agreement.")
     managed = permissions.managed_departments(identity)
     if slug:
         departments = list(managed.filter(slug=slug))
         if not departments:
-            raise Refused("department_not_found", "You manage no department of this name.")
+            raise Refused("department_not_found", "You do not manage a department with this name.")
         return departments
     return None if permissions.is_administrator(identity.user) else list(managed)
 

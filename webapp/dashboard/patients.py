@@ -150,7 +150,7 @@ def _id(request: HttpRequest) -> UUID:
     try:
         return UUID(request.POST.get("other", ""))
     except ValueError:
-        raise Refused("patients_not_mergeable", "Please choose the patient to be merged first.") from None
+        raise Refused("patients_not_mergeable", "Please first choose the patient to merge.") from None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

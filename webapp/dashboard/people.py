@@ -55,7 +55,7 @@ def revoke_invitation(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _require_may_invite(request: HttpRequest) -> None:
     if not permissions.may_invite(request.user):
-        raise Refused("not_allowed", "Only administrators invite people.")
+        raise Refused("not_allowed", "Only administrators can invite people.")
 
 
 @login_required

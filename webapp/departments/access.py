@@ -40,7 +40,7 @@ def membership_to_end(identity: Identity, slug: str, pk: int) -> Membership:
     """
     found = _membership(identity, slug, pk, permissions.may_see_department, service=False)
     if not permissions.may_end(identity, found):
-        raise Refused("not_allowed", "Only managers of this department remove others from it.")
+        raise Refused("not_allowed", "Only managers of this department can remove others from it.")
     return found
 
 

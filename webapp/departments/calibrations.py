@@ -47,6 +47,6 @@ def undo(identity: Identity, department: Department, calibration: int) -> None:
     """
     current = Calibration.objects.filter(pk=calibration, department=department, undone_at=None).first()
     if current is None or in_force(current.bundle, [department.pk])[department.pk] != current:
-        raise Refused("calibration_not_in_force", "This calibration is not in force. Look at the page again.")
+        raise Refused("calibration_not_in_force", "This calibration is not in force. Please reload the page.")
     Calibration.objects.filter(pk=current.pk, undone_at=None).update(undone_at=timezone.now())
     record(identity, Action.SETTINGS_CHANGE, department, fields=["calibration"], undone=current.pk)

@@ -22,11 +22,14 @@ def on_accepted(sender: Any, invitation: Invitation, user: User, **kwargs: Any) 
         return
     department = Department.objects.filter(pk=invitation.department_id).first()
     if department is None:
-        raise Refused("invitation_not_valid", "The department that this invitation is to no longer exists.")
+        raise Refused("invitation_not_valid", "The department of this invitation no longer exists.")
     _require(permissions.may_manage(inviter, department))
     members.join(Identity(user=user), user, department, invitation.role)
 
 
 def _require(allowed: bool) -> None:
     if not allowed:
-        raise Refused("invitation_not_valid", "Whoever sent this invitation may not invite any more. Get another link.")
+        raise Refused(
+            "invitation_not_valid",
+            "The sender of this invitation may no longer invite people. Please get another link.",
+        )

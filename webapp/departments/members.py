@@ -149,7 +149,7 @@ def make_service_account(identity: Identity, department: Department, name: str, 
             record(identity, Action.ROLE_CHANGE, department, person=user.pk, role=role, service=True)
             return account
     except IntegrityError:
-        raise Refused("name_taken", "There is an account of this name already. Please choose another one.") from None
+        raise Refused("name_taken", "An account with this name already exists. Please choose another.") from None
 
 
 @transaction.atomic

@@ -64,5 +64,5 @@ def create(identity: Identity, name: str, slug: str) -> Department:
     except ValidationError as error:
         raise Refused("invalid_setting", " ".join(error.messages)) from None
     except IntegrityError:
-        raise Refused("name_taken", "There is a department with this short name already.") from None
+        raise Refused("name_taken", "A department with this short name already exists.") from None
     return department

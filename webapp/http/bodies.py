@@ -135,7 +135,7 @@ def _checked(scope: Any, max_bytes: int) -> Any:
     if _has_body(scope["headers"]) and _offers_another_protocol(scope["headers"]):
         raise Refused(
             "malformed_request",
-            "No body is read after an offer of HTTP/2. Please send this by HTTP/1.1, without the header Upgrade.",
+            "Requests with a body cannot switch to HTTP/2. Please send this by HTTP/1.1, without the header Upgrade.",
         )
     if _declared_length(scope["headers"]) > max_bytes:
         raise _too_large(max_bytes)
@@ -146,7 +146,7 @@ def _checked(scope: Any, max_bytes: int) -> Any:
 
 
 def _too_large(max_bytes: int) -> Refused:
-    return Refused("file_too_large", f"A request of at most {max_bytes / 2**20:.0f} MB can be sent here.")
+    return Refused("file_too_large", f"A request may have at most {max_bytes / 2**20:.0f} MB here.")
 
 
 def _offers_another_protocol(headers: Headers) -> bool:

@@ -49,6 +49,6 @@ def _check(charset: str) -> None:
 def _malformed() -> Refused:
     return Refused(
         "malformed_request",
-        "The header Content-Type cannot be understood. A form's boundary may have 70 characters; text is best sent in "
+        "The header Content-Type is not valid. A form's boundary may have up to 70 characters. Please send text in "
         "UTF-8.",
     )

@@ -56,7 +56,7 @@ class StrictFormParser(FileUploadHandler):
             for file in (file for _, found in files.lists() for file in found):
                 file.close()
             if isinstance(error, multipart.MultipartError):
-                raise MultiPartParserError(f"{error}. Nothing of it was kept; please send it again.") from error
+                raise MultiPartParserError(f"{error}. Nothing of it was stored. Please send it again.") from error
             raise
         for (file, _), text in zip(sent, encodings.decode([name for _, name in sent], encodings.WINDOWS), strict=True):
             file.name = _file_name(text)
@@ -122,7 +122,7 @@ class Events:
         if not self._at_end and not self._within and end in searched:
             self._at_end, searched = True, searched.partition(end)[2]
         if self._at_end and self._delimiter in searched:
-            raise MultiPartParserError("A part stands behind the end of the form.")
+            raise MultiPartParserError("There is a part after the end of the form.")
         self._before = searched[-len(end) + 1 :]
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ def _new_file(segment: multipart.MultipartSegment, in_memory: bool) -> UploadedF
     """An empty file for a part, or None for a field."""
     kind = segment.content_type or ""
     if kind.startswith("multipart/"):
-        raise MultiPartParserError("A part holds parts of its own. Please send each file as a part of the form.")
+        raise MultiPartParserError("A part contains further parts. Please send each file as a part of the form.")
     if segment.header("Content-Transfer-Encoding", "").strip().lower() not in _PLAIN:
         raise MultiPartParserError("A part has a Content-Transfer-Encoding. Please send the file as it is.")
     if _sent_name(segment) is None:

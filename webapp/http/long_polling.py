@@ -45,7 +45,7 @@ def wait_seconds(request: HttpRequest) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise Refused("invalid_parameter", "The parameter 'wait' is a number of seconds, such as 30.")
+        raise Refused("invalid_parameter", "The parameter 'wait' must be a number of seconds, such as 30.")
     return min(seconds, float(settings.MAX_WAIT_SECONDS))
 
 

@@ -197,7 +197,7 @@ def _place(cursor: str | None, column: str) -> Place | None:
         return Place.decoded(cursor, column)
     except (ValueError, KeyError, OverflowError):
         raise Refused(
-            "invalid_cursor", "The cursor is none of this list's. Please follow the links 'next' and 'previous'."
+            "invalid_cursor", "The cursor does not belong to this list. Please follow the links 'next' and 'previous'."
         ) from None
 
 
@@ -238,5 +238,7 @@ class CursorPages(CursorPagination):
         if requested is None:
             return self.page_size
         if not re.fullmatch(r"0*[1-9][0-9]{0,99}", requested):
-            raise Refused("invalid_parameter", f"The parameter 'page_size' is a number from 1 to {self.max_page_size}.")
+            raise Refused(
+                "invalid_parameter", f"The parameter 'page_size' must be a number from 1 to {self.max_page_size}."
+            )
         return min(int(requested), self.max_page_size)

@@ -76,7 +76,7 @@ def send_test(webhook: Webhook) -> UUID:
         Refused: ``webhook_inactive``.
     """
     if not webhook.active:
-        raise Refused("webhook_inactive", "This webhook is inactive, since its receiver answered 410 Gone.")
+        raise Refused("webhook_inactive", "This webhook is inactive, because its receiver answered 410 Gone.")
     event_id = uuid4()
     put_for_webhook(webhook, event_id, {"event": TEST, "created_at": timezone.now().isoformat()})
     return event_id
@@ -96,7 +96,7 @@ def send_again(identity: Identity, webhook: Webhook, delivery: Delivery) -> None
         Refused: ``webhook_inactive``.
     """
     if not webhook.active:
-        raise Refused("webhook_inactive", "This webhook is inactive. Add it anew.")
+        raise Refused("webhook_inactive", "This webhook is inactive. Please add it again.")
     outbox.send_again([delivery.pk], states=(State.DEAD, State.DELIVERED))
     record(identity, Action.SEND_AGAIN, webhook, delivery=delivery.pk)
 

@@ -39,7 +39,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def flower(request: HttpRequest, path: str = "") -> HttpResponse:
     """A page of Flower, for administrators."""
     if not permissions.is_administrator(identify(request).user):
-        raise Refused("not_allowed", "Only administrators open Flower.")
+        raise Refused("not_allowed", "Only administrators can open Flower.")
     if not settings.FLOWER_UPSTREAM or path.startswith("api/task/") or (request.method == "POST" and path != ROWS):
         raise Http404
     query = f"?{request.META['QUERY_STRING']}" if request.META["QUERY_STRING"] else ""

@@ -62,7 +62,7 @@ def scope(identity: Identity) -> list[Department] | None:
         Refused: ``not_allowed`` unless the user is a manager or administrator.
     """
     if not permissions.may_see_queues(identity):
-        raise Refused("not_allowed", "Only managers of departments and administrators see the queues.")
+        raise Refused("not_allowed", "Only managers of departments and administrators can see the queues.")
     if permissions.is_administrator(identity.user):
         return None
     return list(permissions.managed_departments(identity))

@@ -94,7 +94,7 @@ def change_queue(request: HttpRequest, priority: str, change: str) -> HttpRespon
     if priority not in Priority.values or change not in CHANGES:
         raise Http404
     if not permissions.may_pause(identify(request), None):
-        raise Refused("not_allowed", "Only administrators pause a queue. Managers pause their departments.")
+        raise Refused("not_allowed", "Only administrators can pause a queue. Managers can pause their departments.")
     return _change(
         request, gettext("the %(queue)s queue") % {"queue": Priority(priority).label.lower()}, change, priority=priority
     )
@@ -135,7 +135,7 @@ def reconcile(request: HttpRequest) -> HttpResponse:
     """Check for lost images now, and not at the next turn of the reconciler."""
     identity = identify(request)
     if not permissions.is_administrator(identity.user):
-        raise Refused("not_allowed", "Only administrators have the service look for what was lost.")
+        raise Refused("not_allowed", "Only administrators can start a check for lost images.")
     if request.method == "POST":
         found = {gettext(name.replace("_", " ")): number for name, number in ops.send_lost_again().items() if number}
         record(identity, Action.RETRY, Reconciliation, found=sum(found.values()))
@@ -159,7 +159,7 @@ def reconcile(request: HttpRequest) -> HttpResponse:
 def doctor(request: HttpRequest) -> HttpResponse:
     """Show the checks of the installation."""
     if not permissions.is_administrator(identify(request).user):
-        raise Refused("not_allowed", "Only administrators check the service.")
+        raise Refused("not_allowed", "Only administrators can check the service.")
     findings = checks.everything()
     return render(
         request, "queues/doctor.html", {"findings": findings, "bad": sum(not finding.ok for finding in findings)}

@@ -137,7 +137,7 @@ class Uploads(TusView):
         """Begin an upload. The request may contain the first part. Send the rest to the response's ``Location``."""
         protocol.check_version(request.headers)
         if "Upload-Defer-Length" in request.headers:
-            raise Refused("malformed_request", "The length of the file has to be known: please send Upload-Length.")
+            raise Refused("malformed_request", "The length of the file is required. Please send Upload-Length.")
         length = protocol.length(request.headers)
         metadata = request.headers.get("Upload-Metadata", "")
         identity = identities.ensure(identities.identify(request))

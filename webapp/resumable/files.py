@@ -97,7 +97,7 @@ def append(file: IO[bytes], offset: int, body: IO[bytes], size: int, checksum: t
     if remaining:
         raise Refused("malformed_request", "The request's body is shorter than its Content-Length.")
     if checksum and digest and digest.digest() != checksum[1]:
-        raise Refused("checksum_mismatch", "The checksum of this part is that of other bytes. Please send it again.")
+        raise Refused("checksum_mismatch", "The checksum does not match this part. Please send it again.")
 
 
 class Received(File):

@@ -45,7 +45,7 @@ def length(headers: Any) -> int:
     number = _number(headers, "Upload-Length")
     if number > settings.MAX_STUDY_BYTES:
         most = settings.MAX_STUDY_BYTES / 2**20
-        raise Refused("file_too_large", f"A file of at most {most:.0f} MB can be sent here. Please send it in parts.")
+        raise Refused("file_too_large", f"A file may have at most {most:.0f} MB here. Please send it in parts.")
     return number
 
 
@@ -56,7 +56,7 @@ def offset(headers: Any) -> int:
 def _number(headers: Any, name: str) -> int:
     text = headers.get(name, "")
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Refused("malformed_request", f"The header {name} has to be a number of bytes.")
+        raise Refused("malformed_request", f"The header {name} must be a number of bytes.")
     return int(text)
 
 
@@ -67,7 +67,7 @@ def checksum(headers: Any) -> tuple[str, bytes] | None:
     name, _, encoded = headers["Upload-Checksum"].strip().partition(" ")
     if name not in CHECKSUMS:
         known = ", ".join(CHECKSUMS)
-        raise Refused("malformed_request", f"Upload-Checksum is one of {known}, and the digest in base64.")
+        raise Refused("malformed_request", f"Upload-Checksum must be one of {known}, followed by the digest in base64.")
     return name, _decoded(encoded.strip(), "Upload-Checksum")
 
 
@@ -79,7 +79,7 @@ def parse_metadata(metadata: str) -> dict[str, Any]:
         ValidationError: a value is invalid.
     """
     if len(metadata) > LONGEST_METADATA:
-        raise Refused("malformed_request", f"Upload-Metadata has at most {LONGEST_METADATA} characters.")
+        raise Refused("malformed_request", f"Upload-Metadata may have at most {LONGEST_METADATA} characters.")
     values: dict[str, str] = {}
     for pair in metadata.split(",") if metadata.strip() else ():
         key, _, encoded = pair.strip().partition(" ")

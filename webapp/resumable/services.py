@@ -155,9 +155,9 @@ def _check(upload: Upload, part: Part) -> None:
     if upload.state == State.REFUSED:
         raise Refused(upload.error_code, upload.error_detail)
     if part.offset != upload.offset:
-        raise Refused("wrong_offset", f"{upload.offset} bytes of this upload have come; go on from there.")
+        raise Refused("wrong_offset", f"{upload.offset} bytes of this upload have arrived. Please continue from there.")
     if part.offset + part.size > upload.length:
-        raise Refused("file_too_large", f"The upload was announced with {upload.length} bytes, and this is more.")
+        raise Refused("file_too_large", f"The upload was announced with {upload.length} bytes, but this is more.")
 
 
 def _acknowledge(upload: Upload, offset: int, **changes: Any) -> None:
@@ -201,7 +201,7 @@ def _complete(identity: Identity, upload: Upload, file: IO[bytes], part: Part, k
         try:
             study = visible_study(identity, UUID(metadata["study"]), permissions.may_add_to)
         except Http404:
-            raise Refused("study_gone", "The study that this was for does not exist any more.") from None
+            raise Refused("study_gone", "The study of this upload no longer exists.") from None
         return uploads.add_to_study(identity, study, [whole], **images, key=key)
     common: dict[str, Any] = {
         **images, "patient": metadata.get("patient") or "", "stat": bool(metadata.get("stat")), "key": key,

@@ -61,7 +61,9 @@ class Place:
             at = datetime.strptime(moment, "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
             return cls(int(rank), at, UUID(key)), bool(rest)
         except ValueError:
-            raise Refused("invalid_cursor", "The cursor is none of the worklist's. Please begin at its top.") from None
+            raise Refused(
+                "invalid_cursor", "The cursor does not belong to the worklist. Please start at the top."
+            ) from None
 
 
 #: Positions before and after all images of a section; their rank is not used.

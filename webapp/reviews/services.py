@@ -43,7 +43,7 @@ def review(
         Refused: ``not_a_reviewer``, ``not_read_yet`` or ``reviewed_meanwhile``.
     """
     if not permissions.may_review(reader, image):
-        raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give one.")
+        raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give a verdict.")
     # The lock makes concurrent verdicts on an image run one after the other.
     try:
         rows = Image.objects.select_for_update().only("status", "stage")

@@ -58,7 +58,7 @@ def save(user: User, list_: str, name: str, filters: Mapping[str, str], departme
         raise Refused("name_missing", "Please give the view a name.")
     query = urlencode({name: value for name, value in filters.items() if name not in PAGING})
     if len(query) > 1000:
-        raise Refused("invalid_parameter", "These filters are too long to be kept.")
+        raise Refused("invalid_parameter", "These filters are too long to be saved.")
     owner: dict[str, Any] = {"user": user}
     if department:
         owner = {"department": _managed(user, department)}
@@ -69,7 +69,7 @@ def save(user: User, list_: str, name: str, filters: Mapping[str, str], departme
 def _store(owner: dict[str, Any], list_: str, name: str, query: str) -> SavedSearch:
     same = SavedSearch.objects.filter(**owner, list=list_)
     if not same.filter(name=name).exists() and same.count() >= MAX_SAVED:
-        raise Refused("too_many_searches", f"There can be {MAX_SAVED} saved views of a list. Please delete one first.")
+        raise Refused("too_many_searches", f"A list can have {MAX_SAVED} saved views. Please delete one first.")
     saved, _ = SavedSearch.objects.update_or_create(**owner, list=list_, name=name, defaults={"query": query})
     return saved
 
@@ -101,12 +101,12 @@ def rename(saved: SavedSearch, name: str) -> None:
         raise Refused("name_missing", "Please give the view a name.")
     same = SavedSearch.objects.filter(user=saved.user_id, department=saved.department_id, list=saved.list, name=name)
     if same.exclude(pk=saved.pk).exists():
-        raise Refused("name_taken", "There is a saved view with this name already.")
+        raise Refused("name_taken", "A saved view with this name already exists.")
     SavedSearch.objects.filter(pk=saved.pk).update(name=name)
 
 
 def _managed(user: User, pk: UUID) -> Department:
     department = Department.objects.filter(pk=pk).first()
     if department is None or not permissions.may_manage(Identity(user=user), department):
-        raise Refused("not_allowed", "Only managers of a department can keep views for all of its members.")
+        raise Refused("not_allowed", "Only managers of a department can save views for all of its members.")
     return department

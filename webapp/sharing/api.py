@@ -34,7 +34,7 @@ class NewShareSerializer(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) != 1:
-            raise serializers.ValidationError("Name either a user, or the days that a link is for.")
+            raise serializers.ValidationError("Please give either a user, or the number of days for a link.")
         return attrs
 
 

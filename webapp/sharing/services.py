@@ -44,7 +44,7 @@ def share_with(identity: Identity, row: Study | Image, username: str) -> Share:
         Refused: ``not_allowed`` for a guest, ``no_such_user`` or ``too_many_shares``.
     """
     if identity.user is None:
-        raise Refused("not_allowed", "Only who has an account shares with a colleague. Please share by a link.")
+        raise Refused("not_allowed", "Only users with an account can share with a colleague. Please share a link.")
     user = User.objects.filter(username=username.strip(), is_active=True).first()
     if user is None or user == identity.user:
         raise Refused("no_such_user", "There is no other account with this name. Please ask your colleague for theirs.")
@@ -115,4 +115,4 @@ def _shared(row: Study | Image) -> dict[str, Study | Image]:
 
 def _check_number(row: Study | Image) -> None:
     if shares_of(row).count() >= MAX_SHARES:
-        raise Refused("too_many_shares", f"This is shared {MAX_SHARES} times already. Please end one of them first.")
+        raise Refused("too_many_shares", f"This is already shared {MAX_SHARES} times. Please end one share first.")

@@ -73,5 +73,5 @@ def _visible(identity: Identity, rows: OwnedQuerySet, pk: UUID, permission: perm
 
 def _allowed(row: Row, allowed: bool) -> Row:
     if not allowed:
-        raise Refused("not_allowed", "You may see this, but you may do no more with it.")
+        raise Refused("not_allowed", "You may see this, but not change it.")
     return row

@@ -43,7 +43,7 @@ def check(dataset: Dataset) -> None:
             ``image_corrupt``.
     """
     if not any(keyword in dataset for keyword in PIXELS):
-        raise ImageError("dicom_without_pixels", f"This DICOM file holds no image but {_kind(dataset)}.")
+        raise ImageError("dicom_without_pixels", f"This DICOM file contains no image but {_kind(dataset)}.")
     modality, kind = elements.text(dataset, "Modality").upper(), elements.text(dataset, "SOPClassUID")
     if modality not in MODALITIES or kind not in CLASSES:
         value = modality or "not given"

@@ -224,4 +224,4 @@ def to_rgb(frame: Frame, photometric: str) -> Image.Image | Samples:
 
 def unsupported(subject: str) -> ImageError:
     """Error for intact pixels of a kind that cannot be decoded here."""
-    return ImageError("encoding_not_supported", f"{subject} is not read here. Please export the X-ray uncompressed.")
+    return ImageError("encoding_not_supported", f"{subject} is not supported. Please export the X-ray uncompressed.")

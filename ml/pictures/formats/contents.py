@@ -71,7 +71,7 @@ def check_single_picture(count: int, noun: str = "pictures") -> None:
     """
     if count > 1:
         raise ImageError(
-            "several_pictures", f"This file holds several {noun}. Please send each X-ray as a file of its own."
+            "several_pictures", f"This file holds several {noun}. Please send each X-ray as a separate file."
         )
 
 
@@ -87,4 +87,4 @@ def corrupt() -> ImageError:
 
 def unsupported(subject: str) -> ImageError:
     """Error for an intact file of a kind that cannot be decoded here."""
-    return ImageError("encoding_not_supported", f"{subject} is not read here. Please export the X-ray as DICOM or PNG.")
+    return ImageError("encoding_not_supported", f"{subject} is not supported. Please export the X-ray as DICOM or PNG.")

@@ -161,5 +161,5 @@ def _check_data(filters: list[str], data: bytes, needed: int) -> None:
 def _without_picture() -> ImageError:
     return ImageError(
         "pdf_without_picture",
-        "This PDF is no scan: no picture fills its page. Please export the X-ray itself as DICOM or PNG.",
+        "This PDF is not a scan: no picture fills its page. Please export the X-ray itself as DICOM or PNG.",
     )

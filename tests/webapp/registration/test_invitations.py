@@ -55,7 +55,7 @@ def test_a_user_is_not_made_without_the_invitation(admin: User, rf: Any) -> None
     with request_context(request):
         form = SignupForm(NEW)
         assert form.is_valid()
-        with pytest.raises(Refused, match="Get another link"):
+        with pytest.raises(Refused, match="get another link"):
             get_adapter().save_user(request, User(), form)
     assert User.objects.get() == admin
 

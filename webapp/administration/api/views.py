@@ -54,7 +54,7 @@ class Departments(ListAPIView):
         """Create a department, as an administrator."""
         identity = identities.identify(request)
         if not permissions.may_create_departments(identity):
-            raise Refused("not_allowed", "Only administrators make departments.")
+            raise Refused("not_allowed", "Only administrators can create departments.")
         department = department_settings.create(identity, **_validated(serializers.NewDepartmentSerializer, request))
         return Response(serializers.DepartmentSerializer(department, context={"request": request}).data, status=201)
 

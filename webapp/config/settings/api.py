@@ -28,10 +28,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": (
         "Reads chest X-rays for pneumonia. Not a diagnosis.\n\n"
         "`POST /api/v1/images/` takes an X-ray and answers at once with the address of the image; `GET` that address "
-        "with `?wait=60` until `status` is `succeeded`, `failed` or `cancelled`. `result_group` is what to go by. "
+        "with `?wait=60` until `status` is `succeeded`, `failed` or `cancelled`. Act on `result_group`. "
         "`POST /api/v1/studies/` takes many files and ZIPs.\n\n"
-        "Who has an account sends a token (`POST /api/v1/auth/token/`) in the header `Authorization`. A guest sends "
-        "the `token` of the answer to their upload in the header `X-Job-Token`.\n\n"
+        "Users with an account send a token (`POST /api/v1/auth/token/`) in the header `Authorization`. Guests send "
+        "the `token` from the response to their upload in the header `X-Job-Token`.\n\n"
         "Errors are problem documents (RFC 9457) with a `code`. Lists come in pages: follow `next`."
     ),
     "VERSION": VERSION,

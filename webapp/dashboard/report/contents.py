@@ -63,7 +63,7 @@ def of(image: Image, identity: Identity) -> Contents:
     """
     result = image.result
     if result is None:
-        raise Refused("not_read_yet", "There is a report once the model has read the image.")
+        raise Refused("not_read_yet", "The report is available once the model has read the image.")
     return Contents(
         answer=results.result(image),
         tone=results.tone(image),

@@ -85,7 +85,7 @@ def check_network(text: str) -> None:
     try:
         ip_network(text, strict=False)
     except ValueError:
-        raise ValidationError("This is no address and no network, such as 10.1.2.3 or 10.1.2.0/24.") from None
+        raise ValidationError("Please enter an address or a network, such as 10.1.2.3 or 10.1.2.0/24.") from None
 
 
 class Refusal(models.TextChoices):

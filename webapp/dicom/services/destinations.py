@@ -108,7 +108,9 @@ def _seal(destination: Destination, secret: str) -> None:
 
 def _check(destination: Destination) -> None:
     if destination.sign_in != SignIn.NONE and not destination.sealed_secret:
-        raise Refused("invalid_destination", "secret: Please give it; one for another address is not used.")
+        raise Refused(
+            "invalid_destination", "secret: Please enter it again. A secret is never used for another address."
+        )
     try:
         destination.full_clean()
     except ValidationError as error:

@@ -41,7 +41,7 @@ def save(identity: Identity, peer: Peer) -> Peer:
         with transaction.atomic():
             peer.save()
     except IntegrityError:
-        raise Refused("name_taken", "There is a sender of this AE title already.") from None
+        raise Refused("name_taken", "A sender with this AE title already exists.") from None
     record(identity, Action.CREATE if is_new else Action.CHANGE, peer)
     return peer
 

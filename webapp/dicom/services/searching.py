@@ -79,7 +79,7 @@ def retrieve(identity: Identity, search: Search, study_uids: Collection[str]) ->
         raise Refused("no_such_study", "Please choose studies found by this search.")
     waiting = Retrieval.objects.filter(department=search.department, state=Progress.WAITING)
     if waiting.count() + len(study_uids) > MOST_RETRIEVALS:
-        raise Refused("pacs_busy", f"This department fetches {MOST_RETRIEVALS} studies at once at most. Please wait.")
+        raise Refused("pacs_busy", f"This department can fetch at most {MOST_RETRIEVALS} studies at once. Please wait.")
     retrievals = []
     for uid in dict.fromkeys(study_uids):
         retrieval = Retrieval.objects.filter(search=search, study_uid=uid).first()

@@ -75,7 +75,7 @@ class Retrievable:
         """The error for an instance without a file."""
         if isinstance(self.row, ResultObject):
             return Refused("not_made_yet", "This object does not exist yet. Please try again in a moment.")
-        return Refused("file_gone", "The file of this instance is no longer there.")
+        return Refused("file_gone", "The file of this instance is missing.")
 
 
 def files(retrievables: Sequence[Retrievable]) -> Iterator[tuple[Retrievable, File | None]]:

@@ -46,7 +46,7 @@ def numbers(text: str, header: Header) -> list[int]:
     if not 0 < len(requested) <= MOST_FRAMES or not all(0 < number <= count for number in requested):
         raise Refused(
             "invalid_parameter",
-            f"The frames of this instance are numbered 1 to {count}; at most {MOST_FRAMES} can be had at once.",
+            f"The frames of this instance are numbered 1 to {count}. At most {MOST_FRAMES} can be requested at once.",
         )
     return requested
 
@@ -67,7 +67,7 @@ def read(file: File, header: Header, frame_numbers: Sequence[int]) -> Iterator[I
     if header.syntax == BIG_ENDIAN:
         raise Refused(
             "representation_not_available",
-            "This instance is stored with big-endian numbers, which frames cannot have. Please retrieve the instance.",
+            "This instance is stored in big-endian order, which frames do not support. Please retrieve the instance.",
         )
     size = _frame_size(header)
     if begin + max(frame_numbers) * size > file.size:
@@ -110,7 +110,7 @@ def missing(header: Header) -> Refused:
     if header.syntax == DEFLATED:
         return Refused(
             "representation_not_available",
-            "This instance is stored deflated, so its frames cannot be had alone. Please retrieve the instance.",
+            "This instance is stored deflated, so single frames are not available. Please retrieve the instance.",
         )
     return Refused("representation_not_available", "This instance has no pixels.")
 

@@ -62,7 +62,7 @@ def parse(query: QueryDict, level: str) -> Search:
             case "offset":
                 search.offset = _number(name, values)
                 if search.offset > MOST_OFFSET:
-                    raise Refused("invalid_parameter", f"At most {MOST_OFFSET} results can be passed over.")
+                    raise Refused("invalid_parameter", f"The offset may be at most {MOST_OFFSET}.")
             case "fuzzymatching":
                 search.fuzzy = values[-1].lower() == "true"
             case "includefield":
@@ -94,7 +94,9 @@ def _attribute(name: str, levels: Collection[str]) -> Attribute:
     attribute = BY_NAME.get(name if name in BY_NAME else name.upper())
     if attribute is None or attribute.level not in levels:
         searchable = ", ".join(one.keyword for one in ATTRIBUTES if one.level in levels)
-        raise Refused("unknown_parameter", f"{name[:LONGEST]} cannot be searched for here. These can: {searchable}.")
+        raise Refused(
+            "unknown_parameter", f"{name[:LONGEST]} is not a supported search attribute. Supported are: {searchable}."
+        )
     return attribute
 
 

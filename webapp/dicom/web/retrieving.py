@@ -125,13 +125,13 @@ class Rendered(DicomWebView):
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
         instance = self.instances()[0]
         if request.query_params:
-            raise Refused("unknown_parameter", "The picture is shown as the instance's own window has it, as a whole.")
+            raise Refused("unknown_parameter", "Only the whole picture in the instance's own window is available.")
         if instance.is_made:
             return self._result_picture(request)
         image = instance.image
         name = str(image.preview.name or "")
         if not name:
-            raise Refused("not_read_yet", "There is no picture of this instance yet, or none could be made.")
+            raise Refused("not_read_yet", "There is no picture of this instance yet, or it could not be made.")
         kind = mimetypes.guess_type(name)[0] or ""
         _require(request, kind)
         self.record_access([instance], Action.VIEW)

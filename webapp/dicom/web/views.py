@@ -62,7 +62,7 @@ class Stores(DicomWebView):
         groups = multipart.read(request)
         stored = [one for parts in groups for one in storing.store(identity, department, parts, study)]
         if not stored:
-            raise Refused("malformed_request", "The request has no instance in it.")
+            raise Refused("malformed_request", "The request contains no instance.")
         failed = sum(bool(one.failure) for one in stored)
         status = 409 if failed == len(stored) else 202 if failed else 200
         return Response(self._store_response(stored), status=status, content_type=accepting.JSON)

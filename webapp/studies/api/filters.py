@@ -132,7 +132,7 @@ def checked(filters: type[Filters], params: Mapping[str, str], paging: Collectio
         if name == "page" and paging:
             raise Refused(
                 "unknown_parameter",
-                "Pages have no numbers any more: leave out 'page' and follow the link 'next' of each answer.",
+                "Pages no longer have numbers. Please leave out 'page' and follow the link 'next' of each response.",
             )
         if name not in known:
             raise Refused("unknown_parameter", f"There is no '{name[:50]}' here, only: {', '.join(sorted(known))}.")

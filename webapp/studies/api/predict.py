@@ -81,7 +81,7 @@ def _content(request: Request) -> tuple[ContentFile, dict[str, Any]]:
     content = _decode(text)
     if len(content) > settings.MAX_PREDICT_BYTES:
         limit = settings.MAX_PREDICT_BYTES / 2**20
-        raise Refused("file_too_large", f"An image of at most {limit:.0f} MB can be sent here.")
+        raise Refused("file_too_large", f"An image may have at most {limit:.0f} MB here.")
     return ContentFile(content, name="predict"), upload.validated_data
 
 

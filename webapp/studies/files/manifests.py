@@ -78,7 +78,7 @@ def read(content: bytes) -> Manifest:
             )
         return _manifest(header, lines)
     except csv.Error as error:
-        raise Refused("manifest_unreadable", f"The manifest is no table that can be read: {error}.") from None
+        raise Refused("manifest_unreadable", f"The manifest cannot be read as a table: {error}.") from None
 
 
 def _manifest(header: Sequence[str], lines: Iterator[list[str]]) -> Manifest:

@@ -96,15 +96,15 @@ def refusal(file: Any) -> Refused | None:
     if detected in IMAGES:
         return None
     if detected == "svg":
-        return Refused("svg_not_supported", "SVG is a drawing, not an X-ray. Please upload a JPEG, PNG or TIFF.")
+        return Refused("svg_not_supported", "An An SVG is a drawing, not an X-ray. Please upload a JPEG, PNG or TIFF.")
     if detected == "zip":
-        return Refused("archive_not_here", "A ZIP holds a study. Please send it to /api/v1/studies/.")
+        return Refused("archive_not_here", "A ZIP is a study. Please send it to /api/v1/studies/.")
     if archive := containers.name(head):
         return Refused(
             "archive_not_supported", f"This is {archive}. Please send the X-rays themselves, or a ZIP of them."
         )
     if name := _starting(head, OTHER_PICTURES):
-        return Refused("format_not_supported", f"This is {name}, which is not read. Please export a PNG or TIFF.")
+        return Refused("format_not_supported", f"This is {name}, which is not supported. Please export a PNG or TIFF.")
     name = _starting(head, OTHERS) or _by_text(head)
     return Refused("not_an_image", f"This is {name}, not an X-ray. Please export the X-ray as JPEG, PNG or TIFF.")
 

@@ -103,12 +103,12 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
     elif disk not in (0, ELSEWHERE16):
         raise Refused(
             "archive_split",
-            "This is one part of a ZIP that was split. Please send the whole as one ZIP, or in several.",
+            "This is one part of a split ZIP. Please send all of it as one ZIP, or as several complete ones.",
         )
     directory = start + at - length
     if _is_behind_another(file, directory - offset):
         raise Refused(
-            "archive_corrupt", "This file holds several ZIPs, one behind the other. Please send each as its own file."
+            "archive_corrupt", "This file contains several ZIPs one after another. Please send each as a separate file."
         )
     # A self-extracting ZIP starts with a program, which its offsets do not count.
     return directory, length, count, directory - offset
@@ -217,8 +217,8 @@ def _zip64(numbers: list[int], extra: bytes) -> list[int] | None:
 
 
 def too_many_files() -> Refused:
-    return Refused("archive_too_large", f"The ZIP holds more than {settings.MAX_STUDY_FILES} files.")
+    return Refused("archive_too_large", f"The ZIP contains more than {settings.MAX_STUDY_FILES} files.")
 
 
 def corrupt() -> Refused:
-    return Refused("archive_corrupt", "The ZIP is damaged or incomplete. Please make it again.")
+    return Refused("archive_corrupt", "The ZIP is damaged or incomplete. Please create it again.")

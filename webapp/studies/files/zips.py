@@ -84,7 +84,7 @@ class Archive:
             size: the size of the ZIP in bytes.
         """
         if not self.entries:
-            raise Refused("archive_empty", "The ZIP holds no files, or only what an operating system adds.")
+            raise Refused("archive_empty", "The ZIP contains no files, or only files that operating systems add.")
         if all(_is_encrypted(self._records[entry.index]) for entry in self.entries):
             raise Refused("archive_encrypted", "The ZIP is protected by a password. Please send it without one.")
         if self.entries[0].filename.lower() in DOCUMENTS:
@@ -94,7 +94,7 @@ class Archive:
         unpacked = sum(entry.unpacked_size for entry in self.entries)
         if unpacked > max(MAX_RATIO * size, settings.MAX_IMAGE_BYTES):
             raise Refused(
-                "archive_too_large", f"The ZIP unpacks to more than {MAX_RATIO} times its size, which no images do."
+                "archive_too_large", f"The ZIP unpacks to more than {MAX_RATIO} times its size, which images never do."
             )
 
     def read(self, entry: Entry) -> ContentFile:
@@ -182,8 +182,8 @@ def _refusal(record: Record) -> Refused | None:
         method = METHOD_NAMES.get(record.method, f"method {record.method}")
         return Refused(
             "archive_method_not_supported",
-            f"This file is compressed in a way that is not read here, {method}. Please make the ZIP with the usual "
-            "method, Deflate, or send the file as it is.",
+            f"The compression of this file is not supported: {method}. Please create the ZIP with the usual method, "
+            "Deflate, or send the file itself.",
         )
     if record.is_link:
         return Refused("not_an_image", "This is a link to a file, not the file. Please send the file itself.")
@@ -198,4 +198,4 @@ def _is_encrypted(record: Record) -> bool:
 
 
 def _damaged() -> Refused:
-    return Refused("image_corrupt", "This file is damaged in the ZIP. Please make the ZIP again.")
+    return Refused("image_corrupt", "This file is damaged in the ZIP. Please create the ZIP again.")

@@ -29,7 +29,7 @@ def check_birth_date(day: date) -> None:
         ValidationError: the date is before 1900 or in the future.
     """
     if not FIRST_BIRTH <= day <= timezone.localdate():
-        raise ValidationError("A date of birth lies between 1900 and today.")
+        raise ValidationError("The date of birth must be between 1900 and today.")
 
 
 class Patient(Owned):

@@ -31,9 +31,7 @@ CRASHED = (
     f"Unpacking this ZIP stopped the worker {settings.MAX_ATTEMPTS} times, so it was set aside. "
     "Please report it to the administrator; other uploads are not affected.",
 )
-IN_A_ZIP = Refused(
-    "archive_not_here", "This is a ZIP inside of a ZIP, which is not unpacked. Please send it by itself."
-)
+IN_A_ZIP = Refused("archive_not_here", "This is a ZIP inside a ZIP, which is not unpacked. Please send it separately.")
 #: Messages sent between two updates of the database: the most that are sent twice when a worker is killed.
 MESSAGES_AT_ONCE = 50
 

@@ -66,7 +66,7 @@ def _prioritise(image: Image, priority: str) -> None:
         return
     queued = Image.objects.filter(pk=image.pk, status=Status.QUEUED)
     if not queued.update(turn=None, **changes):
-        raise Refused("not_waiting", "Its priority can be changed as long as it waits, and it does not any more.")
+        raise Refused("not_waiting", "The priority can only be changed while the image waits.")
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, list(queued)))
 
 

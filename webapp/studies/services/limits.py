@@ -50,8 +50,8 @@ def check_study(study: Study, files: int, size: int, present: tuple[int, int] | 
     if files > settings.MAX_STUDY_FILES:
         raise Refused(
             "too_many_files",
-            f"A study may have {settings.MAX_STUDY_FILES} files, those in ZIPs included; these are {files}. "
-            "Please send it in parts.",
+            f"A study may have {settings.MAX_STUDY_FILES} files, including those in ZIPs. These are {files}. Please "
+            "send it in parts.",
         )
     if size > settings.MAX_STUDY_BYTES:
         raise Refused(
@@ -131,7 +131,7 @@ def _counted(name: str, number: int, limit: int, message: str) -> Iterator[None]
         _add(key, -number)
         raise Refused(
             "daily_limit_reached",
-            f"{message} Please go on after midnight UTC.",
+            f"{message} Please continue after midnight UTC.",
             retry_after=(datetime.combine(now + DAY, time(), UTC) - now).total_seconds(),
         )
     try:

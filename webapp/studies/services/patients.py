@@ -68,7 +68,7 @@ def save(
     patient.name = names.clean(name)[:255]
     patient.birth_date, patient.sex = birth_date, sex
     if not patient.identifier:
-        raise Refused("patient_without_identifier", "A patient needs an identifier that can be seen.")
+        raise Refused("patient_without_identifier", "A patient's identifier needs visible characters.")
     before = None if patient._state.adding else _locked([patient.pk])[patient.pk]
     try:
         with transaction.atomic():
@@ -76,8 +76,8 @@ def save(
     except IntegrityError:
         raise Refused(
             "patient_exists",
-            f"There is a patient with the identifier {patient.identifier} already. If it is the same person, edit or "
-            "merge that one.",
+            f"A patient with the identifier {patient.identifier} already exists. If it is the same person, edit or "
+            "merge that patient.",
         ) from None
     if before is None:
         record(identity, Action.CREATE, patient)
@@ -104,7 +104,8 @@ def merge(kept: Patient, other: Patient, identity: Identity) -> None:
     """
     if kept.pk == other.pk or kept.ownership != other.ownership:
         raise Refused(
-            "patients_not_mergeable", "Two different patients can be merged, of the same department or the same person."
+            "patients_not_mergeable",
+            "Only two different patients of the same department or the same owner can be merged.",
         )
     both = _locked([kept.pk, other.pk])
     current, gone = both[kept.pk], both[other.pk]
@@ -128,7 +129,7 @@ def _locked(ids: Sequence[UUID]) -> dict[UUID, Patient]:
     # Ordered, so that two merges of the same patients do not wait for each other.
     rows = {row.pk: row for row in Patient.objects.filter(pk__in=ids).select_for_update().order_by("pk")}
     if len(rows) < len(ids):
-        raise Refused("patient_gone", "This patient was deleted, or merged into another one, a moment ago.")
+        raise Refused("patient_gone", "This patient has just been deleted or merged into another.")
     return rows
 
 

@@ -88,7 +88,7 @@ def refuse_if_drained(priority: str, department: Department | None) -> None:
     if drained:
         subject = "This department" if drained.department_id else f"The queue of {priority} images"
         raise Refused(
-            "not_accepting", f"{subject} takes no new images at the moment. Please send it again later.", retry_after=60
+            "not_accepting", f"{subject} accepts no new images at present. Please send it again later.", retry_after=60
         )
 
 

@@ -46,7 +46,7 @@ def retry_image(identity: Identity, image: Image) -> None:
     if image.study and image.study.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send the image again.")
     if not _has_file(image):
-        raise Refused("file_gone", "Its file is not stored any more. Please upload it again.")
+        raise Refused("file_gone", "Its file is no longer stored. Please upload it again.")
     if not _send_back(identity, [image.pk]):
         raise Refused("not_failed", "Only an image that has failed can be read again.")
 
