@@ -13,7 +13,7 @@ from tests.service import Service
 
 PASSWORD = "a long enough password"
 #: The drawn chests of these tests are no real ones, which a bundle may notice.
-VERDICT = re.compile("signs of pneumonia|unclear|no usable chest x-ray", re.IGNORECASE)
+VERDICT = re.compile("signs of pneumonia|unclear|not a usable chest x-ray", re.IGNORECASE)
 
 
 def link_mailed_to(service: Service, address: str) -> str:
