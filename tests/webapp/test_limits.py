@@ -21,7 +21,7 @@ def test_a_study_counts_its_files_and_those_in_all_of_its_zips(client, problem, 
         client.upload_study({"a.zip": ZIP, "b.zip": ZIP, "c.jpg": JPEG, "d.jpg": JPEG}), 413, "too_many_files"
     )
     assert "7 files" in document["detail"]
-    assert "these are 8" in document["detail"]
+    assert "These are 8" in document["detail"]
     assert not Study.objects.exists()
     assert client.upload_study({"a.zip": ZIP, "b.zip": ZIP, "c.jpg": JPEG}).status_code == 202
 

@@ -231,7 +231,7 @@ def test_a_patient_is_made_and_edited_on_pages(by, user):
     assert "born 3 Feb 2021 · female" in by.get(patient_url).content.decode()
     again = by.post("/patients/new/", fields)
     assert again.status_code == 400
-    assert "There is a patient with the identifier P-1 already." in again.content.decode()
+    assert "A patient with the identifier P-1 already exists." in again.content.decode()
     form = by.get(f"{patient_url}edit/").content.decode()
     assert 'value="2021-02-03"' in form, "as the browser's field for dates wants it"
     assert by.post(f"{patient_url}edit/", {**fields, "name": "Ada L."})["Location"] == patient_url
