@@ -136,7 +136,7 @@ def test_a_department_that_takes_no_images_has_them_sent_later(port: int, depart
     with modality.connected(port) as association:
         answer = association.send_c_store(modality.image())
     assert answer.Status == OUT_OF_RESOURCES
-    assert answer.ErrorComment.startswith("This department takes no new images")
+    assert answer.ErrorComment.startswith("This department accepts no new images")
     Pause.objects.all().delete()
     department.daily_images = 1
     department.save()
