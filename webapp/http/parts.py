@@ -75,7 +75,7 @@ def combined_into_one(parts: Sequence[Statement]) -> Statement:
 
 
 def _union(parts: Sequence[Statement]) -> Statement:
-    return " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in parts), _joined(  # noqa: S608  (Django's own SQL; values are apart)
+    return " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in parts), _joined(  # noqa: S608  (SQL that Django compiled; values are parameters)
         params for _, params in parts
     )
 
@@ -103,7 +103,7 @@ def _for_each(sql: str, param_lists: Sequence[Sequence[Any]]) -> Statement:
     value_table = f"(VALUES {', '.join([row] * len(param_lists))}) AS given ({names})"
     constant = [column[0] for n, column in enumerate(values) if n not in varying]
     params = _joined([params[n] for n in varying] for params in param_lists)
-    return f"SELECT found.* FROM {value_table} CROSS JOIN LATERAL ({body}) AS found", [*params, *constant]  # noqa: S608  (Django's own SQL; values are apart)
+    return f"SELECT found.* FROM {value_table} CROSS JOIN LATERAL ({body}) AS found", [*params, *constant]  # noqa: S608  (SQL that Django compiled; values are parameters)
 
 
 def _place(found: str, places: Any, varying: Sequence[int]) -> str:

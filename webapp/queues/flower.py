@@ -49,7 +49,7 @@ def flower(request: HttpRequest, path: str = "") -> HttpResponse:
         headers["Content-Type"] = request.headers.get("Content-Type", "")
     body = request.body if request.method == "POST" else None
     try:
-        upstream_request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310  (the setting is this machine)
+        upstream_request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310  (FLOWER_UPSTREAM, a setting)
         with _opener.open(upstream_request, timeout=SECONDS) as upstream:
             content, status, kind = upstream.read(), upstream.status, upstream.headers.get("Content-Type")
     except urllib.error.HTTPError as error:

@@ -49,4 +49,4 @@ def note_openings(images: Iterable[Image], user: User) -> None:
     for opening in by_others(images, user):
         by_image[opening["image"]].append(opening)
     for image in images:
-        image.opened_by = by_image[image.pk]  # type: ignore[attr-defined]
+        image.opened_by = by_image[image.pk]  # type: ignore[attr-defined]  # serializers and templates read it

@@ -115,7 +115,7 @@ def test_nothing_is_left_of_what_is_too_large_or_of_a_client_that_leaves(folder,
         there.extend(folder.rglob("0"))
         return await Client.receive(client) if client.left > 1 else {"type": "http.disconnect"}
 
-    client.receive = receive  # type: ignore[method-assign]
+    client.receive = receive
     answer = client.ask()
     assert answer.status == (413 if most < 10**7 else 0)
     assert there

@@ -1,6 +1,7 @@
 """The text of a report."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -154,6 +155,6 @@ def _short(text: str) -> str:
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
 
 
-def _moment(value: object) -> str:
-    local = timezone.localtime(value)  # type: ignore[arg-type]
+def _moment(value: datetime) -> str:
+    local = timezone.localtime(value)
     return f"{date_format(local)}, {local:%H:%M} {local.tzname()}"

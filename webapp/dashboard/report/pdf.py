@@ -136,7 +136,7 @@ def _cell(pdf: "FPDF", block: Block, width: float = WORDS, *, measure: bool = Fa
         width, height, block.text, align=Align.L, new_x=XPos.LEFT, new_y=YPos.NEXT, dry_run=measure, output="HEIGHT"
     )
     pdf.text_mode = TextMode.FILL
-    return float(drawn_height)  # type: ignore[arg-type]
+    return float(drawn_height)  # type: ignore[arg-type]  # fpdf2's types do not tell that this output is a number
 
 
 def _head(pdf: "FPDF", contents: Contents) -> None:

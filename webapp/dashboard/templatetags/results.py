@@ -10,6 +10,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.http.sentences import in_words
+from webapp.reviews.models import Review
 from webapp.studies.choices import DOUBTS, PneumoniaKind, ResultGroup, Status, StudyStatus, Verdict
 from webapp.studies.models import Image, Reading
 from webapp.studies.progress import Place, Progress
@@ -107,14 +108,14 @@ def how_many(progress: Progress) -> str:
 
 
 @register.filter
-def verdict_in_words(row: object) -> str:
+def verdict_in_words(row: Image | Review) -> str:
     """A verdict in words: an image's final verdict or a reader's own.
 
     Args:
         row: an image or a review.
     """
     kind = getattr(row, "verdict_kind", "") or getattr(row, "kind", "")
-    words = str(Verdict(row.verdict).label)  # type: ignore[attr-defined]
+    words = str(Verdict(row.verdict).label)
     return f"{words}, {PneumoniaKind(kind).label}" if kind else words
 
 
