@@ -72,6 +72,16 @@ def test_uids_and_codes_are_what_pydicom_says(content, charset):
         assert said == str(headers._value(one, keyword) or "").strip("\0 ")
 
 
+def test_an_element_without_a_value_and_with_an_unknown_representation_is_empty():
+    """pydicom converts such an element as soon as it is looked up, and raises NotImplementedError."""
+    one = modality.image()
+    tag = pydicom.tag.Tag("SOPClassUID")
+    one._dict[tag] = pydicom.dataelem.RawDataElement(
+        tag, "U\0", 0, None, 0, is_implicit_VR=False, is_little_endian=True
+    )
+    assert headers.Header(one, ExplicitVRLittleEndian, None).text("SOPClassUID") == ""
+
+
 def test_uids_and_codes_are_read_without_pydicom(monkeypatch):
     header = headers.read(io.BytesIO(dicomweb.file(modality.image())))
     monkeypatch.setattr(headers, "_value", lambda *_: pytest.fail("pydicom reads it"))

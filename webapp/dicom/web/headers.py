@@ -51,7 +51,8 @@ class Header:
 
     def text(self, keyword: str) -> str:
         """The value of an element as text; empty if it is missing or damaged."""
-        raw = self.dataset.get_item(_tag(keyword))
+        # Without the argument, pydicom converts an element without a value, and raises any exception for a damaged one.
+        raw = self.dataset.get_item(_tag(keyword), keep_deferred=True)
         # Decode UIDs and codes here, since they are the same in every character set: pydicom takes eight times as long.
         if raw is not None and raw.VR in ("UI", "CS") and isinstance(raw.value, bytes) and b"\\" not in raw.value:
             text = raw.value.decode("latin-1").strip("\0 ")
