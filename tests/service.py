@@ -150,6 +150,7 @@ def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
         for left in everything:
             if left.is_running():
                 left.kill()
+        reader.join(10)  # its last lines are in `lines` then
 
 
 def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from compose.local import certificates
 from tests import clients, synthetic
+from tests.servers import wait_for
 from tests.service import launched
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
@@ -43,7 +44,7 @@ def test_a_ward_reaches_the_service_over_tls_only(tmp_path: Path) -> None:
             file = tmp_path / "data" / "secrets" / "tls.crt"
             assert f"ready {secure}" in service.lines
             first = certificates.fingerprint(file)
-            assert [line for line in service.lines if first in line]
+            wait_for(lambda: any(first in line for line in service.lines), "printed fingerprint")  # the last line
             assert len([line for line in service.lines if not line.startswith("not ready")]) <= 10
             assert served(port).upper() == first
 
