@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.storage import FileSystemStorage
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from tests import synthetic
 from tests.webapp.clients import JPEG
-from webapp.studies.models import Image, Study
+from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services import limits
 
 ZIP = synthetic.zip_of({f"{n}.jpg": JPEG for n in range(3)})
@@ -31,6 +32,34 @@ def test_a_study_counts_the_bytes_of_its_zips_unpacked(client, problem, settings
     problem(client.upload_study({"a.zip": ZIP, "b.jpg": JPEG, "c.jpg": JPEG}), 413, "study_too_large")
     assert not list(settings.MEDIA_ROOT.rglob("*.*")), "nothing of it was stored"
     assert client.upload_study({"a.zip": ZIP, "b.jpg": JPEG}).status_code == 202
+
+
+def add(client, study, files):
+    sent = [SimpleUploadedFile(name, content) for name, content in files.items()]
+    return client.post(study["images_url"], {"files": sent})
+
+
+def test_a_zip_that_is_not_unpacked_yet_counts_towards_the_next_upload(user_client, problem, settings):
+    settings.MAX_STUDY_BYTES = 5 * SIZE
+    study = user_client.upload_study({"a.zip": ZIP}).json()
+    problem(add(user_client, study, {"b.zip": ZIP}), 413, "study_too_large")
+    Archive.objects.update(unpacked=1)  # in reality its image would count now
+    assert add(user_client, study, {"b.zip": ZIP}).status_code == 202
+
+
+def test_a_study_that_another_request_fills_meanwhile_is_checked_again(user_client, problem, settings, monkeypatch):
+    settings.MAX_STUDY_BYTES = 5 * SIZE
+    study, check = user_client.upload_study({"a.jpg": JPEG}).json(), limits.check_study
+    now = timezone.now()
+
+    def overtaken(study, count, size):
+        check(study, count, size)
+        Archive.objects.get_or_create(study=study, filename="b.zip", total=3, size=4 * SIZE, dispatched_at=now)
+
+    monkeypatch.setattr(limits, "check_study", overtaken)
+    problem(add(user_client, study, {"c.jpg": JPEG}), 413, "study_too_large")
+    assert Image.objects.count() == 1
+    assert len(list(settings.MEDIA_ROOT.rglob("*.*"))) == 1, "the refused file is not stored"
 
 
 def test_a_zip_that_shrank_counts_as_what_it_unpacks_to(client, problem, settings):

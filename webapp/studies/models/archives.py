@@ -43,12 +43,11 @@ class Archive(RequestIdMixin):
     filename = models.CharField(max_length=255)
     file = models.FileField(max_length=255, blank=True, help_text="empty once it has been unpacked and deleted")
     total = models.PositiveIntegerField(help_text="files in it that will become images")
-    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     # Columns that a release adds have a database default; see RequestIdMixin.
+    size = models.PositiveBigIntegerField(default=0, db_default=0, help_text="bytes of these files, unpacked")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     unpacked = models.PositiveIntegerField(default=0, db_default=0, help_text="files of it that have become images")
-    attempts = models.PositiveSmallIntegerField(
-        default=0, help_text="runs since the last finished chunk that ended without a word"
-    )
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="runs that died since the last finished chunk")
     claim = models.UUIDField(null=True, blank=True, help_text="the run that is unpacking it")
     claimed_at = models.DateTimeField(null=True, blank=True)
     claimed_by = models.CharField(max_length=255, blank=True, default="", db_default="", help_text="that run's worker")

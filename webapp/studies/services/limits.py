@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from django.conf import settings
 from django.core.cache import cache, caches
-from django.db.models import Count, F, Sum
+from django.db.models import Count, Sum
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
@@ -19,12 +19,17 @@ DAY = timedelta(days=1)
 
 
 def content(study: Study) -> tuple[int, int]:
-    """Return the number of a study's files, including those in ZIPs, and the number of bytes of its images."""
+    """Return the number of a study's files, including those in ZIPs, and the number of their bytes, unpacked.
+
+    What remains of a ZIP that is being unpacked is estimated by the mean size of its files.
+    """
     present = study.images.aggregate(files=Count("pk"), size=Sum("size", default=0))
-    packed = study.archives.filter(state__in=Archive.PENDING).aggregate(
-        files=Sum(F("total") - F("unpacked"), default=0)
-    )
-    return present["files"] + packed["files"], present["size"]
+    files, size = present["files"], present["size"]
+    pending = study.archives.filter(state__in=Archive.PENDING)
+    for total, unpacked, packed_size in pending.values_list("total", "unpacked", "size"):
+        files += total - unpacked
+        size += packed_size * (total - unpacked) // (total or 1)
+    return files, size
 
 
 def content_lately(study: Study) -> tuple[int, int]:

@@ -60,12 +60,13 @@ def _path(kind: str, pk: UUID, suffix: str) -> str:
     return f"{kind}/{pk.hex[:2]}/{pk}{suffix}"
 
 
-def archive(study: Study, file: File, total: int, uploaded_by: User | None) -> Archive:
+def archive(study: Study, file: File, total: int, size: int, uploaded_by: User | None) -> Archive:
     made = Archive(
         study=study,
         uploaded_by=uploaded_by,
         filename=names.filename(str(file.name)),
         total=total,
+        size=size,
         dispatched_at=timezone.now(),
         request_id=correlation.request_id(),
     )

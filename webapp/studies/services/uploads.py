@@ -162,6 +162,8 @@ class _Stored:
     """The unsaved rows of a study's stored files, and their details."""
 
     about: descriptions.Descriptions
+    count: int  # of images, including those in ZIPs
+    size: int  # of all of them in bytes, unpacked
     images: list[Image] = field(default_factory=list)
     archives: list[Archive] = field(default_factory=list)
     #: The identifier of each image's patient, by image; empty if it was not given.
@@ -176,13 +178,11 @@ def _stored(
     pauses.refuse_if_drained(Priority.BULK, study.department)
     contents = look_into(files)
     sent, study.skipped = contents.sent, contents.skipped
-    stored = _Stored(descriptions.read(contents, common))
-    size = sum(one.size for one in sent)
-    files_sent = sum(one.count for one in sent)
-    limits.check_study(study, files_sent, size)
-    with limits.count_upload(identity, study.department, files_sent, size):
-        # Files get their names when the batch ends, which is before their rows are saved.
-        with media.batch():
+    about = descriptions.read(contents, common)
+    stored = _Stored(about, count=sum(one.count for one in sent), size=sum(one.size for one in sent))
+    limits.check_study(study, stored.count, stored.size)
+    with limits.count_upload(identity, study.department, stored.count, stored.size):
+        with media.batch():  # gives files their names when it ends
             for number, one in enumerate(sent):
                 if one.entries is None:
                     image = storing.study_image(study, one.file, str(one.file.name), one.refused, uploaded_by)
@@ -190,7 +190,7 @@ def _stored(
                     stored.patients[image.pk] = stored.about.for_image(number).patient
                     stored.images.append(image)
                 else:
-                    archive = storing.archive(study, one.file, len(one.entries), uploaded_by)
+                    archive = storing.archive(study, one.file, one.count, one.size, uploaded_by)
                     archive.particulars = stored.about.for_archive(number, [entry.index for entry in one.entries])
                     stored.archives.append(archive)
         with storing.removed_on_refusal([*stored.images, *stored.archives]):
@@ -210,6 +210,8 @@ def _keep_study(by: Identity, study: Study, stored: _Stored, patient: str, key: 
 @atomically
 def _keep_more(by: Identity, study: Study, stored: _Stored, key: IdempotencyKey | None) -> None:
     current = opening.prolonged(study)
+    # Again, now that the study is locked: another request may have added files since the first check.
+    limits.check_study(study, stored.count, stored.size)
     people = patients.named(study, stored.about.people())
     if stored.about.report:
         study.manifest = descriptions.joined(current.manifest, stored.about.report_with(people))

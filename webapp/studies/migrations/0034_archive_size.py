@@ -1,0 +1,20 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("studies", "0033_labels"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="archive",
+            name="size",
+            field=models.PositiveBigIntegerField(db_default=0, default=0, help_text="bytes of these files, unpacked"),
+        ),
+        migrations.AlterField(
+            model_name="archive",
+            name="attempts",
+            field=models.PositiveSmallIntegerField(default=0, help_text="runs that died since the last finished chunk"),
+        ),
+    ]
