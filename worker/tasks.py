@@ -124,13 +124,18 @@ def make(revision: str) -> int:
     return making.keep(UUID(revision))
 
 
-@app.task(name="worker.count", ignore_result=True, send_events=False, time_limit=600)
+@app.task(
+    name="worker.count",
+    ignore_result=True,
+    send_events=False,
+    time_limit=settings.TASK_TIME_LIMITS["worker.count"],
+)
 def count() -> str:
     """Count how often the models agree with readers."""
     return f"{counting.count()} months"
 
 
-@app.task(name="worker.purge", ignore_result=True, time_limit=2 * settings.PURGE_SECONDS + 60)
+@app.task(name="worker.purge", ignore_result=True, time_limit=settings.TASK_TIME_LIMITS["worker.purge"])
 def purge() -> str:
     """Delete expired data and unreferenced files."""
     report = retention.purge()

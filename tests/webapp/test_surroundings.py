@@ -44,8 +44,9 @@ def test_only_redis_has_a_visibility_timeout():
 
 
 def test_redis_gives_no_message_out_again_while_its_task_may_run():
-    limits = {task.name: task.time_limit for task in (tasks.ingest, tasks.unpack, tasks.deliver)}
-    limits[tasks.infer.name] = tasks.infer.batch_time_limit
+    registered = [task for name, task in tasks.app.tasks.items() if name.startswith("worker.")]
+    limits = {task.name: getattr(task, "batch_time_limit", task.time_limit) for task in registered}
+    assert limits == settings.TASK_TIME_LIMITS
     assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > max(limits.values())
 
 

@@ -4,7 +4,7 @@ from celery.schedules import crontab
 
 from webapp.config import brokers
 from webapp.config.settings.base import ROOT, env
-from webapp.config.settings.data import BROKER_URL, SENTINEL
+from webapp.config.settings.data import BROKER_URL, PURGE_SECONDS, SENTINEL
 
 MODELS_DIR = ROOT / "models"
 #: A bundle's path, the name of its folder in MODELS_DIR, or the name of a family of models for its newest release.
@@ -28,13 +28,15 @@ UNPACK_CHUNK_FILES, UNPACK_CHUNK_SECONDS = 500, 2.0
 UNPACK_TIME_LIMIT = env.int("UNPACK_TIME_LIMIT", default=60)
 #: Seconds after which a claim on a ZIP counts as lost together with its worker. No task runs that long.
 UNPACK_LEASE_SECONDS = 1.1 * UNPACK_TIME_LIMIT
-#: Time limit of each kind of task, in seconds.
+#: Time limit of each kind of task, in seconds. The broker sends a message again only after the longest of them.
 TASK_TIME_LIMITS = {
     "worker.infer": BATCH_TIME_LIMIT,
     "worker.ingest": BATCH_TIME_LIMIT,
     "worker.unpack": UNPACK_TIME_LIMIT,
     "worker.deliver": 80,
     "worker.make": 60,
+    "worker.count": 120,
+    "worker.purge": PURGE_SECONDS + 60,
 }
 #: Longest time in seconds for which preparing a bulk image gives way; see worker.ingest.giving_way.
 GIVE_WAY_SECONDS = env.float("GIVE_WAY_SECONDS", default=1.0)
