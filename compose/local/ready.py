@@ -20,8 +20,9 @@ POLL_SECONDS = 0.5
 REMIND_SECONDS = 30.0
 #: The start fails if a program ends this often before the service has become ready.
 MAX_FAILURES = 3
-#: supervisord's log line about a program that ended by itself.
-_ENDED = re.compile(r"exited: (\w+) \((.*); not expected\)")
+#: supervisord's log line about a program that ended by itself. No program ends by itself without a fault, even if its
+#: exit status is 0, which supervisord calls expected.
+_ENDED = re.compile(r"exited: (\w+) \((.*); (?:not )?expected\)")
 
 #: supervisord's log lines about a program that it has started, and about one that is over.
 _SPAWNED = re.compile(r"spawned: '(\w+)' with pid (\d+)")

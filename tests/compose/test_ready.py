@@ -100,6 +100,13 @@ def test_a_program_that_ends_is_named_with_its_log(watched: ready.Programs, line
     assert not watched.failed
 
 
+def test_a_program_that_ends_three_times_before_the_service_is_ready_fails(watched: ready.Programs) -> None:
+    """Celery's exit status after a cold shutdown is 0, which supervisord calls expected."""
+    for _ in range(3):
+        watched.note("2026-11-25 22:20:26,626 INFO exited: infer (exit status 0; expected)")
+    assert watched.failed == "infer"
+
+
 def test_the_process_of_each_program_is_known_while_it_runs(watched: ready.Programs) -> None:
     for line in ("INFO spawned: 'web' with pid 6", "INFO spawned: 'infer' with pid 7", ENDED,
                  "INFO spawned: 'infer' with pid 8", "INFO stopped: web (exit status 0)"):  # fmt: skip

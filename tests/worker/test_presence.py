@@ -37,7 +37,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "_node", "")
     monkeypatch.setattr(presence, "_last", 0.0)
     monkeypatch.setattr(presence, "_child", SimpleNamespace(value=0))
-    monkeypatch.setattr(startup, "PAUSE", 0)
+    monkeypatch.setattr(startup, "_stop_worker", lambda: pytest.fail("the worker is stopped"))
 
 
 @pytest.fixture(autouse=True)
@@ -181,10 +181,13 @@ def test_a_child_that_cannot_read_says_so_and_ends(
     def load() -> None:
         raise error
 
+    stopped: list[bool] = []
     monkeypatch.setattr(reader, "load", load)
+    monkeypatch.setattr(startup, "_stop_worker", lambda: stopped.append(True))
     with pytest.raises(SystemExit):
         signals.worker_process_init.send(sender=None)
-    assert f"This worker reads nothing: {error}" in caplog.text
+    assert stopped
+    assert f"This worker cannot start: {error}" in caplog.text
     assert not Worker.objects.ready().exists()
 
 

@@ -1,6 +1,8 @@
 """Load the model when the infer worker's child starts, before it takes work."""
 
 import logging
+import os
+import signal
 import sys
 import time
 from typing import Any
@@ -18,9 +20,6 @@ from worker.infer.capacity import TooSlow
 from worker.process import presence
 
 logger = logging.getLogger(__name__)
-
-#: Seconds before a child that cannot load its model ends, and Celery starts the next one.
-PAUSE = 10
 
 
 @signals.celeryd_init.connect
@@ -48,8 +47,8 @@ def load_model(**_: Any) -> None:
         loaded = reader.load()
     except (BundleError, EngineError, TooSlow) as error:
         # The child takes no work: images wait, without using up an attempt.
-        logger.critical("This worker reads nothing: %s", error)
-        time.sleep(PAUSE)
+        logger.critical("This worker cannot start: %s", error)
+        _stop_worker()
         sys.exit(2)
     logger.info(
         "%s is loaded and warm in %s after %.1f s, %d images at once",
@@ -62,3 +61,8 @@ def load_model(**_: Any) -> None:
     except Error as error:
         # Results lack this explanation until the next start; reading images goes on.
         logger.warning("could not write down what was measured of the model: %s", error)
+
+
+def _stop_worker() -> None:
+    """Stop the whole worker with an error. If only this child ended, Celery would start the next one, without end."""
+    os.kill(os.getppid(), signal.SIGQUIT)
