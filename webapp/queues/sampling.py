@@ -2,7 +2,6 @@
 
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from django.db import close_old_connections
 from django.db.models import Sum
@@ -10,11 +9,9 @@ from django.utils import timezone
 
 from webapp.queues import figures
 from webapp.queues.models import Sample
+from webapp.retention.run import Run
 from webapp.studies.choices import WAITING, Priority, Status
 from webapp.studies.models import Image
-
-if TYPE_CHECKING:
-    from webapp.retention.services import Run
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +59,7 @@ def _number(total: tuple[int, object] | None) -> int:
     return total[0] if total else 0
 
 
-def forget(run: "Run") -> None:
+def forget(run: Run) -> None:
     """Delete old samples; a step of the purge."""
     old = Sample.objects.filter(at__lt=timezone.now() - KEPT)
     run.removed["samples"] += old.count() if run.dry else old.delete()[0]

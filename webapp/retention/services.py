@@ -5,9 +5,7 @@ If a run runs out of time, the next run continues with the rest.
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -24,6 +22,7 @@ from webapp.ops.models import Worker
 from webapp.resumable import services as resumable
 from webapp.retention import policy, sweep
 from webapp.retention.models import PurgeReport
+from webapp.retention.run import Run
 from webapp.sharing import services as sharing
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Image, Patient, Study
@@ -38,33 +37,6 @@ DELIVERIES_KEPT = timedelta(days=30)
 REPORTS_KEPT = timedelta(days=90)
 NEWS_KEPT = timedelta(days=90)
 STUDIES = 50
-
-
-@dataclass
-class Run:
-    """A run in progress.
-
-    Attributes:
-        report: the report of the run.
-        until: the time at which it has to end, by :func:`time.monotonic`.
-        dry: whether to count only what would be deleted.
-        force: whether to delete orphans, however many there are.
-        removed: number of deleted rows or files by kind.
-        unfinished: whether a step ran out of time.
-    """
-
-    report: PurgeReport
-    until: float
-    dry: bool = False
-    force: bool = False
-    removed: Counter[str] = field(default_factory=Counter)
-    unfinished: bool = False
-
-    def has_time(self) -> bool:
-        if time.monotonic() < self.until:
-            return True
-        self.unfinished = True
-        return False
 
 
 def purge(seconds: float | None = None, *, dry: bool = False, force: bool = False) -> PurgeReport:

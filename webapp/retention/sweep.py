@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -21,12 +21,10 @@ from django.db.models import Prefetch
 from django.utils import timezone
 
 from webapp.dicom import results
+from webapp.retention.run import Run
 from webapp.storage.folder import StorageUnavailable
 from webapp.studies.models import Archive, Image, Reading
 from webapp.transfer.files import row_files
-
-if TYPE_CHECKING:
-    from webapp.retention.services import Run
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -50,7 +48,7 @@ class TooManyOrphans(Exception):
     """More than half of the files have no row."""
 
 
-def delete_orphans(run: "Run") -> None:
+def delete_orphans(run: Run) -> None:
     """Delete files without a row that are older than a day.
 
     Raises:
@@ -82,7 +80,7 @@ def delete_orphans(run: "Run") -> None:
     _remember(run, "orphans", None)
 
 
-def delete_result_files(run: "Run") -> None:
+def delete_result_files(run: Run) -> None:
     """Delete the files of DICOM objects that were created on request. They are created again when needed."""
     latest = time.time() - results.FILES_KEPT.total_seconds()
     for files in _chunks(storage.walk(results.FOLDER)):
@@ -105,7 +103,7 @@ def _named(names: list[str]) -> set[str]:
     return {file.name for row in (*images, *readings, *archives) for file in row_files(row)}
 
 
-def find_missing(run: "Run") -> None:
+def find_missing(run: Run) -> None:
     """Report the images whose files are gone."""
     position = _position(run, "missing")
     if position is None:
@@ -133,7 +131,7 @@ def find_missing(run: "Run") -> None:
     _remember(run, "missing", None)
 
 
-def delete_broken_off_uploads(run: "Run") -> None:
+def delete_broken_off_uploads(run: Run) -> None:
     """Delete incomplete uploads that a killed web process has left behind."""
     if not settings.FILE_UPLOAD_TEMP_DIR:
         return
@@ -149,7 +147,7 @@ def delete_broken_off_uploads(run: "Run") -> None:
                 path.unlink(missing_ok=True)
 
 
-def _position(run: "Run", name: str) -> str | None:
+def _position(run: Run, name: str) -> str | None:
     """The position at which a pass continues, empty at its start; None if the last pass ended recently."""
     if run.dry or run.force:
         return ""
@@ -159,7 +157,7 @@ def _position(run: "Run", name: str) -> str | None:
     return str(stored.get("after", ""))
 
 
-def _remember(run: "Run", name: str, after: str | None) -> None:
+def _remember(run: Run, name: str, after: str | None) -> None:
     run.report.positions[name] = {"done_at": timezone.now().isoformat()} if after is None else {"after": after}
 
 
