@@ -69,8 +69,8 @@ def _finding(image: Any) -> str:
     if image["probability"] is None:
         return "no result yet"
     if image.get("verdict"):  # which servers before 0.3 do not tell
-        said = ", ".join(filter(None, (image["verdict"], image["verdict_kind"])))
-        return f"{said} by a reader; the model: {_answer(image)}"
+        verdict = ", ".join(filter(None, (image["verdict"], image["verdict_kind"])))
+        return f"{verdict} by a reader; the model: {_answer(image)}"
     return _answer(image)
 
 

@@ -81,9 +81,9 @@ def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, 
     assert "no attribute Modalty" in signed_in.post(address, {**given, "conditions": "Modalty is DX"}).content.decode()
     assert signed_in.post(address, given).status_code == 302
     [rule] = department.dicom_rules.all()
-    page = signed_in.post(address, {"try": "1", "said": "Modality = DX"}).content.decode()
+    page = signed_in.post(address, {"try": "1", "elements": "Modality = DX"}).content.decode()
     assert "This rule applies:" in page
-    assert "No rule matches" in signed_in.post(address, {"try": "1", "said": "Modality = CR"}).content.decode()
+    assert "No rule matches" in signed_in.post(address, {"try": "1", "elements": "Modality = CR"}).content.decode()
     one = reverse("rule", args=[rule.pk])
     assert signed_in.post(one, {**given, "unread": "on"}).status_code == 302
     assert Rule.objects.get().unread
@@ -104,7 +104,7 @@ def test_rules_are_tried_with_a_file(signed_in, department):
 
     def tried(content, said=""):
         file = SimpleUploadedFile("IM1", content)
-        return signed_in.post(address, {"try": "1", "said": said, "file": file}).content.decode()
+        return signed_in.post(address, {"try": "1", "elements": said, "file": file}).content.decode()
 
     image = dicomweb.file(modality.image())
     assert "This rule applies:" in tried(image)

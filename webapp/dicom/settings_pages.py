@@ -95,7 +95,7 @@ class TrialForm(forms.Form):
     """An image to try rules on: a file, which is not stored, and lines of attributes, which override the file's."""
 
     file = forms.FileField(label=_("A DICOM file"), required=False)
-    said = forms.CharField(
+    elements = forms.CharField(
         label=_("Conditions on the image's file"),
         help_text=_("One attribute in each line, such as: InstitutionName = City Hospital"),
         max_length=5000,
@@ -114,7 +114,7 @@ class TrialForm(forms.Form):
             raise ValidationError(_("This is not a readable DICOM file.")) from None
 
     def image(self) -> dict[str, str]:
-        return {**self.cleaned_data["file"], **rules.from_lines(self.cleaned_data["said"])}
+        return {**self.cleaned_data["file"], **rules.from_lines(self.cleaned_data["elements"])}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -10,7 +10,7 @@ from webapp.http.serializers import FormSerializer, StrictSerializer, TypedSeria
 #: Descriptions of fields, by name.
 TEXTS = {
     "accession_number": "the order's number",
-    "active": "whether it is still told of events",
+    "active": "whether events are still sent to it",
     "alerts": "what calls for attention",
     "archives": "ZIPs",
     "at": "the moment of these numbers",
@@ -143,7 +143,7 @@ TEXTS = {
     "value": "the number itself",
     "verdict": "what the reader says",
     "verdict_kind": "of a pneumonia, where readers name it",
-    "view": "how it was taken; empty where nobody said so",
+    "view": "how it was taken; empty if not stated",
     "waiting": "how many wait",
     "warnings": "what is to be known of the result, each with `code` and `detail`",
     "width": "of the image, in pixels",

@@ -139,8 +139,8 @@ def reconcile(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         found = {gettext(name.replace("_", " ")): number for name, number in ops.send_lost_again().items() if number}
         record(identity, Action.RETRY, Reconciliation, found=sum(found.values()))
-        said = ", ".join(f"{number} {name}" for name, number in found.items()) or gettext("nothing was lost")
-        messages.success(request, gettext("Checked for lost images: %(said)s.") % {"said": said})
+        losses = ", ".join(f"{number} {name}" for name, number in found.items()) or gettext("nothing was lost")
+        messages.success(request, gettext("Checked for lost images: %(losses)s.") % {"losses": losses})
         return redirect("queue")
     context = {
         "title": _("Check for lost images?"),

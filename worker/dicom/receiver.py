@@ -160,10 +160,12 @@ class Receiver:
             response = committing.report(association, request, reasons)
         except (Error, RuntimeError, ValueError) as error:
             logger.warning(
-                "%s was not told what is kept (%s), and has to ask again", peer.ae_title, type(error).__name__
+                "could not send the storage commitment to %s (%s); it has to request it again",
+                peer.ae_title,
+                type(error).__name__,
             )
         else:
-            logger.info("%s was told what is kept: %s", peer.ae_title, response.get("Status", "no answer"))
+            logger.info("sent the storage commitment to %s: %s", peer.ae_title, response.get("Status", "no answer"))
 
     def report(self, event: evt.Event) -> tuple[int, None]:
         """Answer the N-EVENT-REPORT of a destination."""

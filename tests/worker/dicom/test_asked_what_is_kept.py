@@ -120,7 +120,7 @@ def test_a_sender_with_an_address_is_told_there_as_soon_as_it_can_be(port: int, 
     kind, answer = told.get(timeout=1)
     assert (kind, kept(answer)) == (committing.EVERYTHING_KEPT, [one.SOPInstanceUID])
     peer.refresh_from_db()
-    assert peer.last_outcome == "was told that 1 of 1 images are kept"
+    assert peer.last_outcome == "confirmed 1 of 1 images"
 
 
 @pytest.mark.long

@@ -48,7 +48,7 @@ def ask(delivery: Delivery, destination: Destination) -> str:
             return "it offers no storage commitment"
         last.refresh_from_db()
     if last.committed is None:
-        raise NotDeliveredError("the destination has not said yet whether it keeps what it got")
+        raise NotDeliveredError("the destination has not confirmed yet that it keeps the objects")
     return "committed itself to keep it" if last.committed else "does not keep it; it is sent again"
 
 

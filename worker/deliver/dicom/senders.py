@@ -68,7 +68,7 @@ def _report(association: Association, peer: Peer, delivery: Delivery) -> str:
     except RuntimeError:
         raise NotDeliveredError("the sender has ended the association", unreachable=True) from None
     check(response, "the report")
-    return f"was told that {reasons.count(0)} of {len(reasons)} images are kept"
+    return f"confirmed {reasons.count(0)} of {len(reasons)} images"
 
 
 def _note(peer: Peer, outcome: str) -> None:
