@@ -2,7 +2,8 @@
 
 pynetdicom waits without limit for the rest of a message and for a TLS handshake, the latter in the thread that accepts
 connections; and it accepts messages of any length. The classes here set limits. pynetdicom also polls for work a
-thousand times a second, in two threads for each association; here these threads are woken instead.
+thousand times a second, in two threads for each association; here these threads are woken instead, since parallel
+senders slow each other down otherwise: https://github.com/pydicom/pynetdicom/issues/917
 """
 
 import logging
@@ -28,7 +29,7 @@ from worker.dicom.places import Places
 logger = logging.getLogger(__name__)
 TcpSocket = socket.socket
 
-#: The longest PDU that is accepted, and the maximum that peers are told: fewer, longer PDUs are faster.
+#: The longest PDU that is accepted, and the maximum that peers are offered: fewer, longer PDUs are faster.
 LONGEST_PDU, PDU = 2**20, 2**17
 #: Connections beyond DICOM_ASSOCIATIONS that are accepted only to be rejected with "too many associations".
 TO_BE_REJECTED = 32

@@ -80,7 +80,9 @@ class AdaptiveBatches(Batches):
         self._hub = consumer.hub
         self._woken = False
         handler = super().Strategy(task, app, consumer)
-        self._tref = False  # Any value except None keeps the base class from starting its flush timer.
+        # Any value except None keeps the base class from starting its flush timer, which a new connection to the broker
+        # would stop for good: https://github.com/clokep/celery-batches/issues/99
+        self._tref = False
         return handler
 
     def largest_batch(self) -> int:
