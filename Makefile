@@ -40,6 +40,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-first test-second
+	@echo "Left to \`make test-all\` too: the folders $(SLOW:%=tests/%)."
 endif
 
 # Printed when it ends, so that the second part's progress can be read.
@@ -67,11 +68,13 @@ test-all: ## Run every test that this machine can run
 test-matrix: $(VENV)/dev.stamp ## Run the tests on each database, broker and storage, in containers (about 20 minutes)
 	$(BIN)/python -m tests.matrix $(ARGS)
 
-lint: $(VENV)/dev.stamp ## Check style, types and the direction of imports
+lint: $(VENV)/dev.stamp ## Check style, types, the direction of imports, spelling and templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/typos
+	git ls-files -z '*/templates/*.html' | xargs -0 $(BIN)/djade --target-version 5.2 --check
 
 format: $(VENV)/dev.stamp ## Put the code into its one format
 	$(BIN)/ruff check --fix-only .

@@ -103,7 +103,7 @@ def client_address(request: "HttpRequest | Any") -> str:
     choose addresses within it freely.
     """
     proxies = settings.REST_FRAMEWORK["NUM_PROXIES"]
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")
     if proxies and forwarded[0]:
         text = str(forwarded[-min(proxies, len(forwarded))].strip())
     else:

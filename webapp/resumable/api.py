@@ -200,7 +200,7 @@ def _part(request: Request, offset: int) -> services.Part:
 
 
 def _size(request: Request) -> int:
-    return int(request.META.get("CONTENT_LENGTH") or 0)
+    return int(request.headers.get("content-length") or 0)
 
 
 def _progress(upload: Upload) -> dict[str, str]:
