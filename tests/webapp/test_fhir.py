@@ -1,4 +1,4 @@
-"""Results as FHIR: every kind of result is valid in both versions, and says what it is."""
+"""Results as FHIR: bundles are valid in both versions, with the status and codes of every kind of result."""
 
 from uuid import uuid4
 
@@ -31,7 +31,7 @@ def study(make_department, user):
 @pytest.fixture
 def add(make_image, study):
     def make(pneumonia=None, warnings=(), dicom=True, **fields):
-        """An image that was read, or that failed."""
+        """Create an image that was read, or one that failed if no probability is given."""
         if pneumonia is None:
             image = make_image(Status.FAILED, study=study, department=study.department, error_code="image_corrupt")
         else:
@@ -56,8 +56,8 @@ def add(make_image, study):
 
 
 @pytest.fixture
-def told(user_client, study):
-    def ask(version="5.0"):
+def fetch_resources(user_client, study):
+    def fetch(version="5.0"):
         answer = user_client.get(f"/api/v1/studies/{study.pk}/fhir/?fhirVersion={version}")
         assert answer.status_code == 200, answer.content
         assert answer["Content-Type"] == f"application/fhir+json; fhirVersion={version}"
@@ -67,7 +67,7 @@ def told(user_client, study):
             found.setdefault(entry["resource"]["resourceType"], []).append(entry["resource"])
         return found
 
-    return ask
+    return fetch
 
 
 def reviewed(verdict, group, kind=""):
@@ -75,15 +75,15 @@ def reviewed(verdict, group, kind=""):
 
 
 @pytest.mark.parametrize("version", ["5.0", "4.0"])
-def test_every_kind_of_result_is_valid(add, told, version):
+def test_every_kind_of_result_is_valid(add, fetch_resources, version):
     add(0.9)
     add(0.3)
     add(0.05, dicom=False)
     add(0.9, UNRELIABLE)
     add(None)
     add(0.1, **reviewed("PNEUMONIA", "positive", "viral"))
-    found = told(version)
-    assert len(found["Observation"]) == 6 * 2 + 3  # a probability only where it is the model's and reliable
+    found = fetch_resources(version)
+    assert len(found["Observation"]) == 6 * 2 + 3  # a probability only if it is the model's and reliable
     statuses = [one["status"] for one in found["Observation"] if "hasMember" in one]
     assert sorted(statuses) == ["cancelled", "corrected", *["preliminary"] * 4]
     (report,), (imaging,), (device,) = (found[name] for name in ("DiagnosticReport", "ImagingStudy", "Device"))
@@ -94,36 +94,36 @@ def test_every_kind_of_result_is_valid(add, told, version):
     assert device["modelNumber"] == MODEL.bundle
 
 
-def members(found):
+def observations_by_name(found):
     return {one["code"]["text"]: one for one in found["Observation"] if "text" in one["code"]}
 
 
-def test_an_unread_answer_is_preliminary_and_has_the_probability(add, told):
+def test_an_unreviewed_result_is_preliminary_and_has_the_probability(add, fetch_resources):
     add(0.9)
-    found = told()
-    both = members(found)
-    assert both["Presence of pneumonia"]["valueCodeableConcept"]["coding"][0]["display"] == "Present"
-    assert both["Probability of pneumonia by the model"]["valueQuantity"]["value"] == 90
+    found = fetch_resources()
+    observations = observations_by_name(found)
+    assert observations["Presence of pneumonia"]["valueCodeableConcept"]["coding"][0]["display"] == "Present"
+    assert observations["Probability of pneumonia by the model"]["valueQuantity"]["value"] == 90
     assert {one["status"] for one in found["Observation"]} == {"preliminary"}
     assert found["DiagnosticReport"][0]["conclusionCode"][0]["coding"][0]["code"] == "233604007"
     assert "Not for diagnosis" in found["DiagnosticReport"][0]["conclusion"]
 
 
-def test_what_is_not_reliable_has_no_value(add, told):
+def test_an_unreliable_result_has_no_value(add, fetch_resources):
     add(0.9, UNRELIABLE)
-    both = members(told())
-    assert set(both) == {"Presence of pneumonia"}
-    assert "valueCodeableConcept" not in both["Presence of pneumonia"]
-    assert both["Presence of pneumonia"]["dataAbsentReason"]["coding"][0]["code"] == "unsupported"
+    observations = observations_by_name(fetch_resources())
+    assert set(observations) == {"Presence of pneumonia"}
+    assert "valueCodeableConcept" not in observations["Presence of pneumonia"]
+    assert observations["Presence of pneumonia"]["dataAbsentReason"]["coding"][0]["code"] == "unsupported"
 
 
-def test_a_verdict_confirms_or_corrects(add, told):
+def test_a_verdict_confirms_or_corrects_the_result(add, fetch_resources):
     add(0.9, **reviewed("PNEUMONIA", "positive", "bacterial"))
-    found = told()
+    found = fetch_resources()
     assert found["DiagnosticReport"][0]["status"] == "final"
     assert found["DiagnosticReport"][0]["conclusionCode"][0]["coding"][0]["code"] == "53084003"
     add(0.9, **reviewed("NORMAL", "negative"))
-    found = told()
+    found = fetch_resources()
     assert found["DiagnosticReport"][0]["status"] == "corrected"
     corrected = [one for one in found["Observation"] if one["status"] == "corrected"]
     assert [one.get("valueCodeableConcept", {}).get("coding", [{}])[0].get("display") for one in corrected] == [
@@ -132,13 +132,13 @@ def test_a_verdict_confirms_or_corrects(add, told):
     assert all("device" not in one for one in corrected)
 
 
-def test_a_study_that_is_being_read_is_partial(add, told, make_image, study):
+def test_the_report_of_a_study_that_is_being_read_is_partial(add, fetch_resources, make_image, study):
     add(0.9)
     make_image(Status.READY, study=study, department=study.department)
-    assert told()["DiagnosticReport"][0]["status"] == "partial"
+    assert fetch_resources()["DiagnosticReport"][0]["status"] == "partial"
 
 
-def test_the_version_by_accept_and_one_that_there_is_not(add, user_client, study):
+def test_the_accept_header_selects_the_version_and_an_unknown_version_is_refused(add, user_client, study):
     add(0.9)
     url = f"/api/v1/studies/{study.pk}/fhir/"
     answer = user_client.get(url, headers={"Accept": "application/fhir+json; fhirVersion=4.0"})
@@ -148,22 +148,22 @@ def test_the_version_by_accept_and_one_that_there_is_not(add, user_client, study
     assert Entry.objects.filter(action="export", object_id=str(study.pk)).count() >= 1
 
 
-def test_too_many_images(add, user_client, study, monkeypatch):
+def test_a_study_with_too_many_images_is_refused(add, user_client, study, monkeypatch):
     monkeypatch.setattr("webapp.fhir.bundles.MAX_IMAGES", 1)
     add(0.9), add(0.9)
     answer = user_client.get(f"/api/v1/studies/{study.pk}/fhir/")
     assert (answer.status_code, answer.json()["code"]) == (413, "study_too_large")
 
 
-@pytest.mark.parametrize(("payload", "kind"), [("ids", None), ("fhir-5.0", Bundle), ("fhir-4.0", BundleR4)])
-def test_a_webhook_is_told_findings_only_where_it_is_to_be(add, study, user, monkeypatch, payload, kind):
+@pytest.mark.parametrize(("payload", "bundle_class"), [("ids", None), ("fhir-5.0", Bundle), ("fhir-4.0", BundleR4)])
+def test_a_webhook_gets_findings_only_if_its_payload_says_so(add, study, user, monkeypatch, payload, bundle_class):
     monkeypatch.setattr("webapp.notifications.addresses.check_url", lambda url: None)
     add(0.9)
-    made, _ = services.create_webhook(Identity(user=user), "https://example.org/", payload=payload)
+    webhook, _ = services.create_webhook(Identity(user=user), "https://example.org/", payload=payload)
     body = sending._body(
         {"event": "study.finished", "event_id": "x", "created_at": "y", "study": str(study.pk)},
-        Webhook.objects.get(pk=made.pk),
+        Webhook.objects.get(pk=webhook.pk),
     )
-    assert ("MRN-4711" in str(body)) == ("fhir" in body) == (kind is not None)
-    if kind:
-        kind.model_validate(body["fhir"])
+    assert ("MRN-4711" in str(body)) == ("fhir" in body) == (bundle_class is not None)
+    if bundle_class:
+        bundle_class.model_validate(body["fhir"])

@@ -1,4 +1,4 @@
-"""The filters of lists: each value of each, alone and together, and the orders."""
+"""The filters of lists: every value of every filter, alone and in combination, and the orders."""
 
 from importlib import import_module
 from itertools import combinations
@@ -35,32 +35,32 @@ def warning(code):
 
 
 @pytest.fixture
-def members(user, make_department):
+def departments(user, make_department):
     return [make_department("radiology", manager=user), make_department("icu", reader=user)]
 
 
 @pytest.fixture
-def various(user, members, make_image, read):
+def varied_images(user, departments, make_image, read):
     """Images of three owners that differ in every filtered column, as written by the services."""
-    owners = [{"owner": user}, *({"department": department} for department in members)]
+    owners = [{"owner": user}, *({"department": department} for department in departments)]
     patient = Patient.objects.create(owner=user, identifier="P")
     study = Study.objects.create(owner=user, name="ward")
-    made = []
+    images = []
     for number, probability in enumerate((0.9, 0.6, 0.3, 0.1, 0.95, 0.99)):
         image = make_image(**owners[number % 3], priority=Priority.BULK if number % 2 else Priority.INTERACTIVE)
         codes = {0: ["end_missing"], 4: ["not_chest_xray", "metadata_ignored"]}.get(number, [])
         read(image, pneumonia=probability, warnings=[warning(code) for code in codes])
-        made.append(image)
+        images.append(image)
     for number, status in enumerate((Status.QUEUED, Status.FAILED, Status.CANCELLED, Status.READY)):
-        made.append(make_image(status, **owners[number % 3], priority=Priority.BULK))
-    Image.objects.filter(pk__in=[made[0].pk, made[6].pk]).update(patient=patient, study=study)
-    for image in Image.objects.filter(pk__in=[made[1].pk, made[5].pk]):
+        images.append(make_image(status, **owners[number % 3], priority=Priority.BULK))
+    Image.objects.filter(pk__in=[images[0].pk, images[6].pk]).update(patient=patient, study=study)
+    for image in Image.objects.filter(pk__in=[images[1].pk, images[5].pk]):
         reviews.review(image, Identity(user=user), "NORMAL")
     make_image()  # somebody else's
-    return made
+    return images
 
 
-#: Filters of images, and what suits each of them as the API itself describes the image.
+#: Filters of images, each with a function that says whether a row of the API's response matches it.
 FILTERS = {
     **{f"status={status}": lambda row, status=status: row["status"] == status for status in Status.values},
     **{f"group={group}": lambda row, group=group: row["final_group"] == group for group in ResultGroup.values},
@@ -80,55 +80,55 @@ FILTERS = {
 }
 
 
-@pytest.mark.parametrize("together", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_each_filter_and_each_two_of_them_find_what_suits_them(user_client, various, together):
-    whole = user_client.get(IMAGES).json()["results"]
-    assert len(whole) == len(various)
-    for name, suits in FILTERS.items():
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_each_filter_and_each_pair_of_filters_finds_the_matching_images(user_client, varied_images, count):
+    rows = user_client.get(IMAGES).json()["results"]
+    assert len(rows) == len(varied_images)
+    for name, matches in FILTERS.items():
         if name not in ("warning=photograph_of_film", "warning=age_outside_training", "warning=view_not_frontal",
                         "warning=borders_removed", "warning=evidence_outside_lungs", "warning=not_frontal_chest",
                         "warning=map_outside_chest", "warning=chest_turned", "warning=chest_from_the_side",
                         "warning=instance_sent_before", "warning=birth_date_differs", "warning=for_processing",
                         "status=running"):  # fmt: skip
-            assert any(map(suits, whole)), name
-    for chosen in combinations(FILTERS, together):
+            assert any(map(matches, rows)), name
+    for chosen in combinations(FILTERS, count):
         if len({one.split("=")[0] for one in chosen}) < len(chosen):
             continue
         found = ids(user_client, IMAGES, **dict(one.split("=") for one in chosen))
-        assert found == [row["id"] for row in whole if all(FILTERS[one](row) for one in chosen)], chosen
+        assert found == [row["id"] for row in rows if all(FILTERS[one](row) for one in chosen)], chosen
 
 
-def test_the_fields_of_filters_are_made_once(monkeypatch):
+def test_the_fields_of_filters_are_created_once(monkeypatch):
     checked(ImageFilters, {})
-    monkeypatch.setattr(ImageFilters, "get_fields", lambda self: pytest.fail("copies every field"))
+    monkeypatch.setattr(ImageFilters, "get_fields", lambda self: pytest.fail("every field is copied again"))
     assert checked(ImageFilters, {"reviewed": "true", "cursor": "x"}) == {"reviewed": "true"}
     with pytest.raises(ValidationError):
         checked(ImageFilters, {"reviewed": "maybe"})
     assert checked(ImageFilters, {}) == {}
 
 
-def test_an_administrator_finds_among_all(staff_client, various):
-    whole = staff_client.get(IMAGES).json()["results"]
-    assert len(whole) == len(various) + 1
-    for name, suits in FILTERS.items():
+def test_an_administrator_filters_the_images_of_all_owners(staff_client, varied_images):
+    rows = staff_client.get(IMAGES).json()["results"]
+    assert len(rows) == len(varied_images) + 1
+    for name, matches in FILTERS.items():
         if name != "patient=P":
-            assert ids(staff_client, IMAGES, **dict([name.split("=")])) == [row["id"] for row in whole if suits(row)]
+            assert ids(staff_client, IMAGES, **dict([name.split("=")])) == [row["id"] for row in rows if matches(row)]
 
 
 @pytest.mark.parametrize("parts", [3, 400])
-def test_a_narrowed_list_comes_in_pages_and_both_orders(user_client, various, monkeypatch, parts):
+def test_a_filtered_list_has_pages_in_both_orders(user_client, varied_images, monkeypatch, parts):
     monkeypatch.setattr("webapp.http.parts.MOST_PARTS", parts)
-    whole = [row["id"] for row in user_client.get(IMAGES).json()["results"] if not row["reviewed"]]
+    expected = [row["id"] for row in user_client.get(IMAGES).json()["results"] if not row["reviewed"]]
     for ordering in ("-created_at", "created_at"):
         seen, url = [], f"{IMAGES}?reviewed=false&page_size=3&ordering={ordering}"
         while url:
             page = user_client.get(url).json()
             seen += [row["id"] for row in page["results"]]
             url = page["next"]
-        assert seen == (whole if ordering == "-created_at" else whole[::-1])
+        assert seen == (expected if ordering == "-created_at" else expected[::-1])
 
 
-def test_a_guests_list_is_narrowed(client, new_client, make_image, read):
+def test_a_guests_list_is_filtered(client, new_client, make_image, read):
     client.upload()
     image = Image.objects.get()
     read(image, pneumonia=0.9)
@@ -137,16 +137,16 @@ def test_a_guests_list_is_narrowed(client, new_client, make_image, read):
     assert ids(new_client(), IMAGES, group="positive") == []
 
 
-def test_every_combination_of_what_lists_are_indexed_by_is_known(various):
-    there = [dict(zip(FACETS, row, strict=True)) for row in Image.objects.values_list(*FACETS)]
-    assert all(one in COMBINATIONS for one in there)
-    assert len(there) == 11
+def test_every_combination_of_facets_in_the_rows_is_known(varied_images):
+    rows = [dict(zip(FACETS, row, strict=True)) for row in Image.objects.values_list(*FACETS)]
+    assert all(one in COMBINATIONS for one in rows)
+    assert len(rows) == 11
 
 
-def test_every_warning_of_the_model_can_be_asked_for():
-    given = [value["code"] for value in vars(picture_warnings).values() if isinstance(value, dict) and "code" in value]
-    assert len(given) >= 2
-    assert {novelty.CODE, novelty.TURNED_CODE, novelty.LATERAL_CODE, evidence.OUTSIDE_LUNGS["code"], *given} <= set(
+def test_every_warning_of_the_model_can_be_filtered_by():
+    codes = [value["code"] for value in vars(picture_warnings).values() if isinstance(value, dict) and "code" in value]
+    assert len(codes) >= 2
+    assert {novelty.CODE, novelty.TURNED_CODE, novelty.LATERAL_CODE, evidence.OUTSIDE_LUNGS["code"], *codes} <= set(
         WarningCode.values
     )
 
@@ -156,47 +156,49 @@ def test_every_warning_of_the_model_can_be_asked_for():
     ["group=bad", "label=normal", "warning=heat", "reviewed=1", "priority=high", "source=fax", "status=done", "group=",
      "warning=", "reviewed=", "department=", "ordering=probability"],
 )  # fmt: skip
-def test_a_value_that_there_is_not_is_an_error(user_client, problem, query):
+def test_an_unknown_value_is_an_error(user_client, problem, query):
     problem(user_client.get(f"{IMAGES}?{query}"), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("url", [IMAGES, STUDIES, "/api/v1/patients/", "/api/v1/worklist/", "/api/v1/agreement/"])
-def test_a_parameter_that_is_there_twice_is_an_error(staff_client, problem, url):
+def test_a_repeated_parameter_is_an_error(staff_client, problem, url):
     problem(staff_client.get(f"{url}?department=a&department=b"), 400, "invalid_parameter")
 
 
 @pytest.fixture
-def in_studies(various, user, members):
-    """The same images, two in each study, as many as have one owner."""
-    for owner in ({"owner": user}, *({"department": department} for department in members)):
-        mine = list(Image.objects.filter(**owner).order_by("created_at"))
-        for start in range(0, len(mine), 2):
+def in_studies(varied_images, user, departments):
+    """The same images in studies: up to two images of the same owner in each."""
+    for owner in ({"owner": user}, *({"department": department} for department in departments)):
+        images = list(Image.objects.filter(**owner).order_by("created_at"))
+        for start in range(0, len(images), 2):
             study = Study.objects.create(**owner, name=f"study {start}")
-            Image.objects.filter(pk__in=[image.pk for image in mine[start : start + 2]]).update(study=study)
+            Image.objects.filter(pk__in=[image.pk for image in images[start : start + 2]]).update(study=study)
 
 
-#: Filters that a study takes for what one of its images is.
-OF_IMAGES = [name for name in FILTERS if name.split("=")[0] in ("group", "label", "warning", "priority", "reviewed")]
+#: Filters of images that lists of studies accept too: a study matches if one of its images does.
+IMAGE_FILTERS = [
+    name for name in FILTERS if name.split("=")[0] in ("group", "label", "warning", "priority", "reviewed")
+]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("many", [500, 0])
-def test_studies_are_found_by_what_one_of_their_images_is(user_client, in_studies, monkeypatch, many):
-    monkeypatch.setattr("webapp.studies.api.lists.MAX_IMAGES", many)
+@pytest.mark.parametrize("limit", [500, 0])
+def test_studies_are_filtered_by_their_images(user_client, in_studies, monkeypatch, limit):
+    monkeypatch.setattr("webapp.studies.api.lists.MAX_IMAGES", limit)
     studies = [row["id"] for row in user_client.get(STUDIES).json()["results"]]
     images = {pk: user_client.get(f"{STUDIES}{pk}/images/").json()["results"] for pk in studies}
     found_some = set()
-    for chosen in [(name,) for name in OF_IMAGES] + list(combinations([*OF_IMAGES, "department=icu"], 2)):
+    for chosen in [(name,) for name in IMAGE_FILTERS] + list(combinations([*IMAGE_FILTERS, "department=icu"], 2)):
         if len({one.split("=")[0] for one in chosen}) < len(chosen):
             continue
         found = ids(user_client, STUDIES, **dict(one.split("=") for one in chosen))
-        suit = [pk for pk in studies if any(all(FILTERS[one](row) for one in chosen) for row in images[pk])]
-        assert found == suit, chosen
+        expected = [pk for pk in studies if any(all(FILTERS[one](row) for one in chosen) for row in images[pk])]
+        assert found == expected, chosen
         found_some |= {chosen} if 0 < len(found) < len(studies) else set()
     assert len(found_some) > 30
 
 
-def test_the_page_of_studies_takes_them_too(client, user, in_studies):
+def test_the_page_of_studies_accepts_filters_of_images(client, user, in_studies):
     client.force_login(user)
     page = client.get("/studies/?group=positive&reviewed=false").content.decode()
     assert '<option value="positive" selected>' in page
@@ -204,21 +206,21 @@ def test_the_page_of_studies_takes_them_too(client, user, in_studies):
 
 
 @pytest.mark.parametrize("query", ["study=00000000-0000-0000-0000-000000000000", "colour=red"])
-def test_other_filters_of_studies_are_refused_with_those_that_there_are(user_client, problem, query):
+def test_an_unknown_filter_of_studies_is_refused_with_a_list_of_the_known_ones(user_client, problem, query):
     refused = problem(user_client.get(f"{STUDIES}?{query}"), 400, "unknown_parameter")
     assert "group, label, ordering, page_size, patient, priority, reviewed" in refused["detail"]
 
 
 @pytest.mark.parametrize("url", [IMAGES, STUDIES, "/api/v1/patients/"])
-def test_a_department_that_one_does_not_know_is_not_found(user_client, client, make_department, problem, url):
+def test_a_department_is_not_found_by_others_than_its_members(user_client, client, make_department, problem, url):
     make_department("secret")
-    for by in (user_client, client):
-        problem(by.get(f"{url}?department=secret"), 404, "department_not_found")
-        problem(by.get(f"{url}?department=none"), 404, "department_not_found")
+    for outsider in (user_client, client):
+        problem(outsider.get(f"{url}?department=secret"), 404, "department_not_found")
+        problem(outsider.get(f"{url}?department=none"), 404, "department_not_found")
 
 
-def test_studies_are_found_by_department_and_source(user_client, user, members):
-    own, other = Study.objects.create(owner=user), Study.objects.create(department=members[1])
+def test_studies_are_found_by_department_and_source(user_client, user, departments):
+    own, other = Study.objects.create(owner=user), Study.objects.create(department=departments[1])
     assert ids(user_client, STUDIES, department="icu") == [str(other.pk)]
     assert ids(user_client, STUDIES, department="radiology") == []
     assert ids(user_client, STUDIES, source="upload") == [str(other.pk), str(own.pk)]
@@ -261,14 +263,14 @@ def test_a_study_is_sorted_by_probability_over_pages(user_client, study_with_ima
     assert back == seen
 
 
-def test_a_cursor_of_another_order_is_none(user_client, study_with_images, problem):
+def test_a_cursor_of_another_order_is_refused(user_client, study_with_images, problem):
     url = f"{STUDIES}{study_with_images[0].pk}/images/?page_size=2"
     by_time, by_number = (user_client.get(f"{url}{more}").json()["next"] for more in ("", "&ordering=probability"))
     problem(user_client.get(f"{by_time}&ordering=probability"), 400, "invalid_cursor")
     problem(user_client.get(by_number.replace("ordering=probability", "ordering=created_at")), 400, "invalid_cursor")
 
 
-def test_a_studys_images_are_narrowed(user_client, study_with_images, problem):
+def test_a_studys_images_are_filtered(user_client, study_with_images, problem):
     study, images = study_with_images
     url = f"{STUDIES}{study.pk}/images/"
     assert ids(user_client, url, group="positive", ordering="-probability") == [str(images[n].pk) for n in (1, 4)]
@@ -276,10 +278,10 @@ def test_a_studys_images_are_narrowed(user_client, study_with_images, problem):
     problem(user_client.get(f"{url}?study={study.pk}"), 400, "unknown_parameter")
 
 
-# --- what lists are narrowed by follows from what is done -------------------------------------------------------------
+# --- each change updates the columns that lists are filtered by ------------------------------------------------------
 
 
-def test_a_result_is_written_into_its_image_in_the_same_statement(make_image):
+def test_a_result_updates_its_image_in_one_statement(make_image):
     image = make_image(Status.READY)
     token, _ = claim(image)
     with CaptureQueriesContext(connection) as queries:
@@ -291,7 +293,7 @@ def test_a_result_is_written_into_its_image_in_the_same_statement(make_image):
     assert not image.reviewed
 
 
-def test_a_shadows_result_changes_nothing_of_its_image(make_image, read):
+def test_a_shadows_result_does_not_change_its_image(make_image, read):
     image = make_image(Status.READY)
     make_reading(image, bundle="other-1.0.0", shadow=True)
     token, _ = claim(image, bundle="other-1.0.0")
@@ -300,7 +302,7 @@ def test_a_shadows_result_changes_nothing_of_its_image(make_image, read):
     assert (image.status, image.group, image.probability) == (Status.READY, "", None)
 
 
-def test_a_verdict_marks_its_image(make_image, read, user):
+def test_a_refused_verdict_does_not_mark_its_image_as_reviewed(make_image, read, user):
     image = make_image(owner=user)
     read(image)
     with pytest.raises(Exception, match="readers"):
@@ -312,14 +314,14 @@ def test_a_verdict_marks_its_image(make_image, read, user):
 
 
 def migration(app, name):
-    """A migration's module, whatever its number."""
+    """The module of the migration whose name has this ending, so that its number does not matter."""
     found = MigrationLoader(connection).disk_migrations
-    (one,) = [made for (label, full), made in found.items() if label == app and full.endswith(name)]
+    (one,) = [loaded for (label, full), loaded in found.items() if label == app and full.endswith(name)]
     return import_module(one.__module__)
 
 
 @pytest.mark.parametrize("chunk", [2, 2000])
-def test_an_upgrade_writes_what_there_is(various, monkeypatch, chunk):
+def test_the_upgrade_fills_the_columns_of_the_filters(varied_images, monkeypatch, chunk):
     columns = ("group", "label", "probability", "warning_codes", "reviewed", "stage", "verdict")
     before = list(Image.objects.order_by("pk").values_list(*columns))
     assert len({row[0] for row in before}) == 5

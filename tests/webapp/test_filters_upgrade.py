@@ -1,4 +1,4 @@
-"""The migration that writes what lists are narrowed by goes forwards and back."""
+"""The migration that fills the columns that lists are filtered by runs forwards and backwards."""
 
 import pytest
 from django.core.management import call_command
@@ -11,8 +11,8 @@ from webapp.studies.models import Image
 
 @pytest.mark.maintenance
 @pytest.mark.django_db(transaction=True)
-def test_an_upgrade_goes_forwards_and_back_and_keeps_every_row(make_image, make_department, user):
-    made = {make_image(owner=user).pk, make_image(department=make_department()).pk}
+def test_the_migration_runs_forwards_and_backwards_and_keeps_every_row(make_image, make_department, user):
+    ids = {make_image(owner=user).pk, make_image(department=make_department()).pk}
     (last,) = MigrationLoader(connection).graph.leaf_nodes("studies")
     try:
         MigrationExecutor(connection).migrate([("studies", "0013_reading_region")])
@@ -22,6 +22,6 @@ def test_an_upgrade_goes_forwards_and_back_and_keeps_every_row(make_image, make_
     finally:
         call_command("migrate", verbosity=0)
     assert {image.pk: (image.source, image.group, image.reviewed) for image in Image.objects.all()} == dict.fromkeys(
-        made, ("upload", "", False)
+        ids, ("upload", "", False)
     )
     assert last in MigrationLoader(connection).applied_migrations

@@ -8,7 +8,7 @@ TOKEN_URL = "/api/v1/auth/token/"
 # --- the administrator ----------------------------------------------------------------------------------------------
 
 
-def test_the_first_start_makes_an_admin_with_the_given_password(db, monkeypatch, capsys):
+def test_the_first_start_creates_an_admin_with_the_given_password(db, monkeypatch, capsys):
     monkeypatch.setenv("ADMIN_PASSWORD", "given-by-the-launcher")
     call_command("ensure_admin")
     admin = User.objects.get(username="admin")
@@ -18,7 +18,7 @@ def test_the_first_start_makes_an_admin_with_the_given_password(db, monkeypatch,
     assert "given-by-the-launcher" not in capsys.readouterr().out
 
 
-def test_without_one_a_random_password_is_printed_once(db, monkeypatch, capsys):
+def test_without_a_given_password_a_random_one_is_printed_once(db, monkeypatch, capsys):
     monkeypatch.delenv("ADMIN_PASSWORD", raising=False)
     call_command("ensure_admin")
     printed = capsys.readouterr().out.split()

@@ -1,4 +1,4 @@
-"""Multipart forms: everything that was sent is listed, or the whole request is refused."""
+"""Multipart forms: the service lists every file that was sent, or refuses the whole request."""
 
 import io
 
@@ -35,7 +35,7 @@ def send(client, body: bytes, url: str = STUDIES, headers: dict[str, str] | None
     return client.post(url, body, content_type="multipart/form-data; boundary=x", headers=headers)
 
 
-#: How a file is named in a form, and how it is listed.
+#: The name of a file in a form, and the name in the list.
 NAMES = [
     (b'filename="b.jpg"', "b.jpg"),
     ('filename="Röntgen.jpg"'.encode(), "Röntgen.jpg"),
@@ -48,7 +48,7 @@ NAMES = [
     ('filename="Zdjęcie płuc.jpg"'.encode("cp1250"), "Zdjęcie płuc.jpg"),
     ('filename="Thorax – Größe.jpg"'.encode("cp1252"), "Thorax – Größe.jpg"),
     (b"filename*=unheard-of''%8B%B9%95%94.jpg", "胸部.jpg"),
-    (b'filename="\x81\xff.jpg"', "Ѓя.jpg"),  # of no encoding: as some text
+    (b'filename="\x81\xff.jpg"', "Ѓя.jpg"),  # valid in no likely encoding: any text will do
     (b"filename*=UTF-8''R%C3%B6ntgen.jpg", "Röntgen.jpg"),
     (b"filename*=ISO-8859-1''R%F6ntgen.jpg", "Röntgen.jpg"),
     (b"filename*=Shift_JIS''%8B%B9%95%94.jpg", "胸部.jpg"),
@@ -71,9 +71,9 @@ NAMES = [
 
 @pytest.mark.parametrize(
     ("memory", "disposition", "listed"),
-    [*((2**22, *name) for name in NAMES), *((0, *name) for name in NAMES[::6])],  # some go to the disk
+    [*((2**22, *name) for name in NAMES), *((0, *name) for name in NAMES[::6])],  # some are written to disk
 )
-def test_a_file_is_listed_whatever_its_name_is(client, settings, memory, disposition, listed):
+def test_a_file_is_listed_whatever_its_name(client, settings, memory, disposition, listed):
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = memory
     answer = send(client, GOOD + part(b'name="files"; ' + disposition) + END)
     assert answer.status_code == 202, answer.content
@@ -82,28 +82,28 @@ def test_a_file_is_listed_whatever_its_name_is(client, settings, memory, disposi
     assert all(image.file.read() == JPEG for image in Image.objects.all())
 
 
-#: Forms of which a part is missing, cannot be read, or would have to be left out.
+#: Forms with a part that is missing, unreadable, or would have to be left out.
 REFUSED = {
     "no last boundary": GOOD + file(b"b.jpg"),
     "cut in a file": (GOOD + file(b"b.jpg"))[:-500],
     "cut in a header": GOOD + file(b"b.jpg")[:40],
     "cut in the last boundary": GOOD + END[:4],
-    "a part behind the end": GOOD + END + GOOD + END,
+    "a part after the end": GOOD + END + GOOD + END,
     "no disposition": GOOD + b"--x\r\nContent-Type: image/jpeg\r\n\r\n" + JPEG + b"\r\n" + END,
-    "a header that is none": GOOD + b"--x\r\nnonsense\r\n\r\n" + JPEG + b"\r\n" + END,
+    "an invalid header": GOOD + b"--x\r\nnonsense\r\n\r\n" + JPEG + b"\r\n" + END,
     "no name": GOOD + part(b'filename="b.jpg"') + END,
     "another name": GOOD + part(b'name="image"; filename="b.jpg"') + END,
     "a name with brackets": GOOD + part(b'name="files[]"; filename="b.jpg"') + END,
     "a name that is not UTF-8": GOOD + part(b'name="f\xfc"; filename="b.jpg"') + END,
-    "a field in a character set that is none": GOOD + field("name", b"a", CHARSET + b"undefined") + END,
+    "a field in an unknown character set": GOOD + field("name", b"a", CHARSET + b"undefined") + END,
     "half a character": GOOD + field("name", b"+2AA-", CHARSET + b"utf-7") + END,
-    "a file as a field": GOOD + field("files", JPEG) + END,
-    "parts in a part": GOOD + field("files", file(b"b.jpg"), b"Content-Type: multipart/mixed; boundary=y") + END,
+    "a file sent as a field": GOOD + field("files", JPEG) + END,
+    "parts within a part": GOOD + field("files", file(b"b.jpg"), b"Content-Type: multipart/mixed; boundary=y") + END,
     "base64": GOOD + file(b"b.jpg", b"AAAA", b"Content-Transfer-Encoding: base64") + END,
     "lines that end with LF": GOOD + END.join([file(b"b.jpg").replace(b"\r\n", b"\n"), b""]),
     "another boundary": GOOD.replace(b"--x", b"--y") + b"--y--\r\n",
     "no boundary": JPEG,
-    "nothing": b"",
+    "an empty body": b"",
     "no parts": END,
 }  # fmt: skip
 
@@ -122,9 +122,9 @@ def test_a_form_that_would_lose_a_file_is_refused_as_a_whole(client, sent, setti
     assert not sent.images
 
 
-@pytest.mark.parametrize("behind", [b"", b"epilogue", b"\r\n--", END, GOOD, GOOD + END, b"--x\r\n\r\n"])
-def test_what_stands_behind_the_end_is_found_wherever_it_is_cut(monkeypatch, behind):
-    body = b"preamble\r\n" + field("name", b"content") + END + behind
+@pytest.mark.parametrize("suffix", [b"", b"epilogue", b"\r\n--", END, GOOD, GOOD + END, b"--x\r\n\r\n"])
+def test_a_part_after_the_end_is_found_wherever_the_chunks_are_cut(monkeypatch, suffix):
+    body = b"preamble\r\n" + field("name", b"content") + END + suffix
 
     def parse(size):
         monkeypatch.setattr(forms, "CHUNK", size)
@@ -134,11 +134,11 @@ def test_what_stands_behind_the_end_is_found_wherever_it_is_cut(monkeypatch, beh
         except MultiPartParserError as error:
             return str(error)
 
-    expected = "There is a part after the end of the form." if b"--x" in behind else b"content"
+    expected = "There is a part after the end of the form." if b"--x" in suffix else b"content"
     assert {parse(size) for size in range(1, len(body) + 1)} == {expected}
 
 
-def test_of_an_image_the_second_file_is_not_dropped(client, problem):
+def test_a_second_file_for_one_image_is_refused_and_not_dropped(client, problem):
     two = part(b'name="file"; filename="a.jpg"') + part(b'name="file"; filename="b.jpg"') + END
     assert "/api/v1/studies/" in problem(send(client, two, IMAGES), 400, "invalid_request")["detail"]
     other = part(b'name="file"; filename="a.jpg"') + file(b"b.jpg") + END
@@ -146,12 +146,12 @@ def test_of_an_image_the_second_file_is_not_dropped(client, problem):
     assert not Image.objects.exists()
 
 
-def test_of_two_patients_none_is_chosen(client, problem):
+def test_two_patients_in_one_form_are_refused(client, problem):
     body = GOOD + field("patient", b"P-1") + field("patient", b"P-2") + END
     assert "patient" in problem(send(client, body), 400, "invalid_request")["detail"]
 
 
-def test_a_patient_in_another_character_set_is_not_guessed(client, problem):
+def test_the_character_set_of_a_patient_is_not_guessed(client, problem):
     problem(send(client, GOOD + field("patient", b"M\xfcller") + END), 400, "malformed_request")
     declared = field("patient", b"M\xfcller", b"Content-Type: text/plain; charset=ISO-8859-1")
     assert send(client, GOOD + declared + END).status_code == 202
@@ -160,7 +160,7 @@ def test_a_patient_in_another_character_set_is_not_guessed(client, problem):
             "malformed_request")  # fmt: skip
 
 
-def test_a_text_is_no_way_around_the_limits(client, problem, settings):
+def test_text_fields_count_towards_the_limits(client, problem, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     problem(send(client, GOOD + field("name", b"a" * 600) + field("other", b"b" * 600) + END), 413, "file_too_large")
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 3
@@ -168,14 +168,14 @@ def test_a_text_is_no_way_around_the_limits(client, problem, settings):
     assert send(client, GOOD + field("other", b"") * 3 + END).status_code == 202
 
 
-def test_a_page_without_a_chosen_file_says_so(client):
+def test_the_page_says_that_no_file_was_chosen(client):
     body = part(b'name="files"; filename=""', b"", b"Content-Type: application/octet-stream") + END
     answer = send(client, body, "/upload/", HTML)
     assert answer.status_code == 400
     assert b"choose an image first" in answer.content
 
 
-def test_an_empty_file_is_listed_with_its_reason(client):
+def test_an_empty_file_is_listed_with_the_reason_of_its_failure(client):
     body = GOOD + file(b"empty.jpg", b"") + part(b"name=\"files\"; filename*=UTF-8''leer.jpg", b"") + END
     assert send(client, body).json()["total"] == 3
     assert set(Image.objects.filter(error_code="file_empty").values_list("filename", flat=True)) == {
@@ -183,13 +183,13 @@ def test_an_empty_file_is_listed_with_its_reason(client):
     }  # fmt: skip
 
 
-def test_a_preamble_and_the_boundary_within_a_file_are_no_harm(client):
+def test_a_preamble_and_the_boundary_within_a_file_do_no_harm(client):
     content = JPEG + b"--x" + JPEG
     assert send(client, b"before\r\n" + file(b"a.jpg", content) + END + b"\r\n").json()["total"] == 1
     assert Image.objects.get().file.read() == content
 
 
-def test_temporary_files_of_a_refused_form_are_gone(client, settings, tmp_path):
+def test_temporary_files_of_a_refused_form_are_deleted(client, settings, tmp_path):
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "incoming")
     (tmp_path / "incoming").mkdir()
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 0

@@ -1,4 +1,4 @@
-"""What forms write themselves is what Django's templates write."""
+"""The HTML that the project writes for forms and times equals what Django's own templates write."""
 
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -16,7 +16,7 @@ from webapp.dashboard.templatetags.moments import moment
 def attributes(html):
     found = []
     parser = HTMLParser()
-    parser.handle_starttag = lambda tag, given: found.append((tag, dict(given)))
+    parser.handle_starttag = lambda tag, attrs: found.append((tag, dict(attrs)))
     parser.feed(str(html))
     return found
 
@@ -36,20 +36,20 @@ def test_a_select_has_the_options_that_django_gives_it():
         assert ">&lt;b&gt; &amp; " in ours
 
 
-def test_a_form_of_a_list_shows_what_was_asked_for():
+def test_the_form_of_a_list_shows_the_requested_filters():
     form = ImageFilterForm({"search": "<b>", "created_after": "2026-03-01T10:00:00Z"}, [])
     assert attributes(form["search"])[0][1]["value"] == "<b>"
     assert attributes(form["created_after"])[0][1]["value"] == "2026-03-01"
 
 
 @pytest.mark.parametrize("language", ["en", "ne"])
-def test_a_moment_is_written_as_django_writes_it(language):
+def test_a_time_is_written_as_django_writes_it(language):
     with translation.override(language):
         for month in range(1, 13):
             for _again in range(2):
                 value = datetime(2026, month, 3, 4, 5, 6, tzinfo=UTC)
-                here = timezone.localtime(value)
-                text = f"{date(here, 'DATE_FORMAT')}, {date(here, 'H:i T')}"
+                local = timezone.localtime(value)
+                text = f"{date(local, 'DATE_FORMAT')}, {date(local, 'H:i T')}"
                 assert moment(value).endswith(f">{text}</time>")
-                assert date(here, "H:i:s T") in moment(value, "seconds")
+                assert date(local, "H:i:s T") in moment(value, "seconds")
     assert moment(None) == ""

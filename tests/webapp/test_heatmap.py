@@ -1,4 +1,4 @@
-"""The map over an image: who gets it, how it is drawn, and how a browser may keep it."""
+"""The heat map over an image: who may see it, how it is drawn, and how a browser may cache it."""
 
 import io
 from typing import Any
@@ -17,16 +17,16 @@ from webapp.studies.models import Image, Study
 
 pytestmark = pytest.mark.django_db
 
-#: Strong in the lower left.
+#: A map of 2 by 2 values, strong in the lower left.
 MAP = bytes([0, 0, 255, 0])
 
 
 @pytest.fixture
 def image(make_image: Any, read: Any, guest: Identity) -> Image:
-    made: Image = make_image(Status.READY, guest=guest.guest, width=400, height=200, ready_at=timezone.now())
-    read(made, heatmap=MAP)
-    made.refresh_from_db()
-    return made
+    created: Image = make_image(Status.READY, guest=guest.guest, width=400, height=200, ready_at=timezone.now())
+    read(created, heatmap=MAP)
+    created.refresh_from_db()
+    return created
 
 
 def url(image: Image) -> str:
@@ -39,9 +39,9 @@ def headers(guest: Identity) -> dict[str, str]:
 
 
 def test_a_map_is_drawn_over_the_whole_image(client: Client, image: Image, guest: Identity) -> None:
-    about = client.get(f"/api/v1/images/{image.pk}/", headers=headers(guest)).json()
-    assert about["heatmap_url"] == f"http://testserver{url(image)}"
-    answer = client.get(about["heatmap_url"], headers=headers(guest))
+    metadata = client.get(f"/api/v1/images/{image.pk}/", headers=headers(guest)).json()
+    assert metadata["heatmap_url"] == f"http://testserver{url(image)}"
+    answer = client.get(metadata["heatmap_url"], headers=headers(guest))
     assert answer.status_code == 200
     assert answer["Content-Type"] == "image/png"
     with Picture.open(io.BytesIO(answer.content)) as picture:
@@ -52,8 +52,8 @@ def test_a_map_is_drawn_over_the_whole_image(client: Client, image: Image, guest
     assert [alpha.getpixel(place) for place in ((20, 20), (380, 20), (380, 180))] == [0, 0, 0]
 
 
-def test_a_map_lies_on_the_part_that_was_read(client: Client, image: Image, guest: Identity) -> None:
-    """The map of a picture in a border: its lower left corner is that of the X-ray, not that of the picture."""
+def test_a_map_covers_only_the_part_that_was_read(client: Client, image: Image, guest: Identity) -> None:
+    """In a picture with a border, the map's lower left corner is that of the X-ray, not that of the picture."""
     whole = client.get(url(image), headers=headers(guest))
     image.readings.update(region=[100, 50, 300, 150])
     answer = client.get(url(image), headers=headers(guest))
@@ -73,14 +73,14 @@ def test_a_line_goes_around_the_strongest_part(image: Image) -> None:
     with Picture.open(io.BytesIO(heatmaps.png(values, 700, 700))) as picture:
         across = [picture.getpixel((x, 325)) for x in range(325)]
     changes = [pixel[:3] for number, pixel in enumerate(across) if number == 0 or pixel[:3] != across[number - 1][:3]]
-    assert changes == [heatmaps.COLOUR, heatmaps.LINE, heatmaps.EDGE, heatmaps.COLOUR], "light, and dark beside it"
+    assert changes == [heatmaps.COLOUR, heatmaps.LINE, heatmaps.EDGE, heatmaps.COLOUR], "a light line with a dark edge"
     line = [x for x, pixel in enumerate(across) if pixel[:3] == heatmaps.LINE]
     assert 190 < line[0] < 215
     with Picture.open(io.BytesIO(heatmaps.png(bytes(196), 700, 700))) as empty:
         assert empty.getchannel("A").getextrema() == (0, 0)
 
 
-def test_the_line_is_looked_for_around_the_strongest_part_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_line_is_computed_around_the_strongest_part_only(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[tuple[int, int]] = []
     blur = Picture.Image.filter
     monkeypatch.setattr(Picture.Image, "filter", lambda self, kind: sizes.append(self.size) or blur(self, kind))
@@ -95,12 +95,12 @@ def test_a_map_is_as_large_as_the_preview(image: Image) -> None:
 
 
 @pytest.mark.parametrize("values", [b"", b"123"])
-def test_values_that_are_no_square_are_refused(values: bytes) -> None:
+def test_values_that_form_no_square_are_refused(values: bytes) -> None:
     with pytest.raises(ValueError, match="no square"):
         heatmaps.png(values, 100, 100)
 
 
-def test_a_map_belongs_to_whom_the_image_belongs(
+def test_only_those_who_may_see_an_image_see_its_map(
     client: Client, user_client: Client, staff_client: Client, image: Image, problem: Any
 ) -> None:
     for other in (client, user_client):
@@ -116,7 +116,7 @@ def test_there_is_no_map_before_there_is_a_result(
     assert client.get(f"/api/v1/images/{waiting.pk}/", headers=headers(guest)).json()["heatmap_url"] is None
 
 
-def test_a_result_from_before_maps_has_none(
+def test_a_result_that_was_stored_without_a_map_has_none(
     client: Client, make_image: Any, read: Any, guest: Identity, problem: Any
 ) -> None:
     old = make_image(Status.READY, guest=guest.guest, width=4, height=2)
@@ -125,7 +125,7 @@ def test_a_result_from_before_maps_has_none(
     assert client.get(f"/api/v1/images/{old.pk}/", headers=headers(guest)).json()["heatmap_url"] is None
 
 
-def test_a_browser_keeps_a_map_to_itself_and_need_not_fetch_it_twice(
+def test_a_browser_caches_a_map_privately_and_need_not_fetch_it_twice(
     client: Client, image: Image, guest: Identity
 ) -> None:
     first = client.get(url(image), headers=headers(guest))
@@ -140,32 +140,32 @@ def test_a_browser_keeps_a_map_to_itself_and_need_not_fetch_it_twice(
 
 
 @pytest.mark.parametrize("kind", ["map", "preview"])
-def test_a_part_of_a_picture_can_be_asked_for(client: Client, image: Image, guest: Identity, kind: str) -> None:
+def test_a_part_of_a_picture_can_be_requested(client: Client, image: Image, guest: Identity, kind: str) -> None:
     preview = default_storage.save("previews/p.jpg", ContentFile(bytes(range(256)) * 400))
     Image.objects.filter(pk=image.pk).update(preview=preview)
     address = url(image) if kind == "map" else f"/api/v1/images/{image.pk}/preview/"
 
-    def ask(wanted: str, **more: str) -> Any:
-        return client.get(address, headers={**headers(guest), "Range": wanted, **more})
+    def ask(byte_range: str, **more: str) -> Any:
+        return client.get(address, headers={**headers(guest), "Range": byte_range, **more})
 
     whole = client.get(address, headers=headers(guest))
     content = whole.getvalue()
     size = len(content)
     assert (whole["Accept-Ranges"], whole.status_code) == ("bytes", 200)
-    for wanted, start, end in (
+    for byte_range, start, end in (
         ("bytes=0-0", 0, 0), ("bytes=10-99", 10, 99), ("bytes=50-", 50, size - 1), ("bytes=-7", size - 7, size - 1),
         (f"bytes=5-{size + 9}", 5, size - 1), ("bytes=-999999999", 0, size - 1), ("bytes = 1-2", 1, 2),
     ):  # fmt: skip
-        part = ask(wanted)
+        part = ask(byte_range)
         assert (part.status_code, part["Content-Range"]) == (206, f"bytes {start}-{end}/{size}")
         assert part.content == content[start : end + 1]
         assert (part["ETag"], part["Content-Type"]) == (whole["ETag"], whole["Content-Type"])
         assert "private" in part["Cache-Control"]
-    for wanted in (f"bytes={size}-", "bytes=-0"):
-        nothing = ask(wanted)
-        assert (nothing.status_code, nothing["Content-Range"]) == (416, f"bytes */{size}")
-    for wanted in ("bytes=5-2", "bytes=a-b", "bytes=-", "lines=1-2", "bytes=0-1,4-5", "bytes=" + "9" * 30 + "-"):
-        assert ask(wanted).getvalue() == content
+    for byte_range in (f"bytes={size}-", "bytes=-0"):
+        refused = ask(byte_range)
+        assert (refused.status_code, refused["Content-Range"]) == (416, f"bytes */{size}")
+    for byte_range in ("bytes=5-2", "bytes=a-b", "bytes=-", "lines=1-2", "bytes=0-1,4-5", "bytes=" + "9" * 30 + "-"):
+        assert ask(byte_range).getvalue() == content
     assert ask("bytes=0-1", **{"If-Range": whole["ETag"]}).status_code == 206
     assert ask("bytes=0-1", **{"If-Range": '"another"'}).status_code == 200
     assert ask("bytes=0-1", **{"If-None-Match": whole["ETag"]}).status_code == 304

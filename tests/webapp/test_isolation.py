@@ -1,4 +1,4 @@
-"""What a department has does not exist for anybody who is no member, at any address."""
+"""For anyone who is not a member, a department's objects do not exist, at any address."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -42,9 +42,9 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
     destination = Destination.objects.create(
         department=hospital.other, name="secret", host="secret", called_ae="SECRET"
     )
-    of_pacs = {"department": hospital.other, "destination": destination, "criteria": {}}
-    found_there = Search.objects.create(**of_pacs, found=[{"study_uid": "9.9", "patient_name": "secret"}])
-    fetched = Retrieval.objects.create(department=hospital.other, search=found_there, study_uid="9.9")
+    pacs_fields = {"department": hospital.other, "destination": destination, "criteria": {}}
+    pacs_search = Search.objects.create(**pacs_fields, found=[{"study_uid": "9.9", "patient_name": "secret"}])
+    retrieval = Retrieval.objects.create(department=hospital.other, search=pacs_search, study_uid="9.9")
     peer = Peer.objects.create(department=hospital.other, ae_title="SECRET")
     rule = Rule.objects.create(department=hospital.other, name_prefix="secret")
     calibration = calibrations.apply(Identity(), hospital.other, BUNDLE, **CHOSEN)
@@ -66,8 +66,8 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
             "archives": {"pk": owned.archive.pk},
             "webhooks": {"pk": webhook.pk},
             "destinations": {"pk": destination.pk},
-            "pacs-searches": {"pk": found_there.pk},
-            "retrievals": {"pk": fetched.pk},
+            "pacs-searches": {"pk": pacs_search.pk},
+            "retrievals": {"pk": retrieval.pk},
             "senders": {"pk": peer.pk},
             "rules": {"pk": rule.pk},
             "calibration": {"pk": calibration.pk},
@@ -92,13 +92,13 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
     return {"owned": owned, "words": [word.encode() for word in words], "theirs": theirs}
 
 
-#: The answer where a calibration is none in force, and where a PACS is none that can be chosen in a form.
-NOT_THERE = {("calibration", "pk"): 409, ("", "pacs"): 400}
+#: The status if no such calibration is in force, and if a form does not offer the PACS. It is 404 everywhere else.
+OTHER_STATUSES = {("calibration", "pk"): 409, ("", "pacs"): 400}
 VIEW = {"list": "images", "name": "mine", "filters": {"status": "failed"}}
 INSIDERS = ("reader", "manager", "service account", "person", "other guest")
 
 
-def test_nobody_sees_guesses_counts_or_deletes_what_another_department_has(
+def test_nobody_sees_guesses_counts_or_deletes_objects_of_another_department(
     hospital: Hospital, secrets: dict[str, Any]
 ) -> None:
 
@@ -111,23 +111,23 @@ def test_nobody_sees_guesses_counts_or_deletes_what_another_department_has(
             answer = ask(actor, route)
             to_sign_in = answer.status_code == 302 and answer["Location"].startswith(SIGN_IN)
             assert answer.status_code in (401, 404) or to_sign_in, (role, route, answer.status_code)
-            assert not known(answer, secrets), (role, route)
+            assert not leaked_words(answer, secrets), (role, route)
 
 
-def test_ones_own_object_leads_to_nothing_of_another_department(hospital: Hospital, secrets: dict[str, Any]) -> None:
-    """In an address or a form with several ids, each of them in turn is another department's."""
-    asked, wrong = 0, []
+def test_ids_of_another_department_are_refused_next_to_ones_own(hospital: Hospital, secrets: dict[str, Any]) -> None:
+    """In an address or a form with several ids, each id in turn is replaced by one of another department."""
+    requests, wrong = 0, []
     for name in ("pk", "slug", "share", "delivery", "token", "other", "pacs"):
         actor = hospital.actor("manager", lambda route, name=name: one_of_theirs(route, name, secrets["theirs"]))
         for route in walk.routes():
             in_body = f"{{{name}}}" in str(BODIES.get(str(route), dict)().values())
             if in_body or (name in route.names and len(route.names) > 1 and name in secrets["theirs"](route)):
                 answer = ask(actor, route)
-                asked += 1
-                if answer.status_code != NOT_THERE.get((kind_of(route), name), 404):
+                requests += 1
+                if answer.status_code != OTHER_STATUSES.get((kind_of(route), name), 404):
                     wrong.append((name, str(route), answer.status_code))
-                assert not known(answer, secrets), (name, route)
-    assert asked > 30
+                assert not leaked_words(answer, secrets), (name, route)
+    assert requests > 30
     assert wrong == []
 
 
@@ -136,7 +136,7 @@ def one_of_theirs(route: walk.Route, name: str, theirs: Callable[[walk.Route], d
     return {name: found[name]} if name in found else {}
 
 
-def test_what_a_body_names_is_looked_for_among_ones_own(hospital: Hospital, secrets: dict[str, Any]) -> None:
+def test_ids_in_a_body_are_looked_up_among_ones_own_objects(hospital: Hospital, secrets: dict[str, Any]) -> None:
     theirs, mine = secrets["owned"], hospital.owned["manager"]
     client, beta = hospital.actor("manager").client, hospital.other.slug
     study = {**resumable.BEGINNING, "Upload-Metadata": f"study {b64encode(str(theirs.study.pk).encode()).decode()}"}
@@ -155,18 +155,18 @@ def test_what_a_body_names_is_looked_for_among_ones_own(hospital: Hospital, secr
     client.post("/api/v1/studies/", {"files": [jpeg(), manifest], "department": hospital.department.slug})
     client.patch(f"/api/v1/images/{mine.image.pk}/", {"patient": "PAT-secret"}, "application/json")
     client.post("/worklist/mark/", {"action": "stat", "images": [str(theirs.image.pk)]})
-    named = Patient.objects.filter(identifier="PAT-secret")
-    assert set(named.values_list("department__slug", flat=True)) == {"alpha", "beta"}
-    assert list(named.filter(department=hospital.other)) == [theirs.patient]
-    assert Image.objects.filter(patient__in=named, department=hospital.department).count() == 2
+    patients = Patient.objects.filter(identifier="PAT-secret")
+    assert set(patients.values_list("department__slug", flat=True)) == {"alpha", "beta"}
+    assert list(patients.filter(department=hospital.other)) == [theirs.patient]
+    assert Image.objects.filter(patient__in=patients, department=hospital.department).count() == 2
     assert not Image.objects.get(pk=theirs.image.pk).stat
 
 
-def known(answer: Any, secrets: dict[str, Any]) -> list[bytes]:
-    """Words of the other department in an answer, other than those that were asked for."""
+def leaked_words(answer: Any, secrets: dict[str, Any]) -> list[bytes]:
+    """Words of the other department in a response, except those in the requested address."""
     text = walk.text_of(answer)
-    asked = answer.wsgi_request.get_full_path().encode()
-    return [word for word in secrets["words"] if word in text.replace(asked, b"") and word not in asked]
+    address = answer.wsgi_request.get_full_path().encode()
+    return [word for word in secrets["words"] if word in text.replace(address, b"") and word not in address]
 
 
 @pytest.mark.parametrize("role", ["reader", "other guest"])
@@ -189,14 +189,14 @@ def test_lists_and_searches_hold_nothing_of_another_department(
             answer = actor.client.get(route.path, search) if search else first
             text = walk.text_of(answer)
             leaked = [word for word in secrets["words"] if word in text and word not in repr(search).encode()]
-            # The service's description and metrics are the same for everybody.
+            # The pages that describe the API are the same for everyone.
             assert not leaked or route.path in ("/api/schema/", "/api/docs/"), (route, search, leaked)
             if search and answer.headers["Content-Type"] == "application/json" and "results" in answer.json():
                 assert not [one for one in answer.json()["results"] if "secret" in str(one)], (route, search)
 
 
-def test_what_was_asked_for_is_all_still_there(hospital: Hospital, secrets: dict[str, Any]) -> None:
-    """Nothing that a manager of one department sends to the addresses of another changes anything."""
+def test_requests_to_another_departments_addresses_change_nothing(hospital: Hospital, secrets: dict[str, Any]) -> None:
+    """A manager of one department sends every request to the addresses of another."""
 
     def everything() -> list[Any]:
         owned = (

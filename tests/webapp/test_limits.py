@@ -1,4 +1,4 @@
-"""How much may be uploaded in one study and in one day, ZIPs unpacked."""
+"""Limits of uploads per study and per day. ZIPs count with their unpacked size."""
 
 from datetime import timedelta
 
@@ -27,10 +27,10 @@ def test_a_study_counts_its_files_and_those_in_all_of_its_zips(client, problem, 
     assert client.upload_study({"a.zip": ZIP, "b.zip": ZIP, "c.jpg": JPEG}).status_code == 202
 
 
-def test_a_study_counts_the_bytes_of_its_zips_unpacked(client, problem, settings):
+def test_a_study_counts_the_unpacked_bytes_of_its_zips(client, problem, settings):
     settings.MAX_STUDY_BYTES = 4 * SIZE
     problem(client.upload_study({"a.zip": ZIP, "b.jpg": JPEG, "c.jpg": JPEG}), 413, "study_too_large")
-    assert not list(settings.MEDIA_ROOT.rglob("*.*")), "nothing of it was stored"
+    assert not list(settings.MEDIA_ROOT.rglob("*.*")), "nothing was stored"
     assert client.upload_study({"a.zip": ZIP, "b.jpg": JPEG}).status_code == 202
 
 
@@ -62,28 +62,28 @@ def test_a_study_that_another_request_fills_meanwhile_is_checked_again(user_clie
     assert len(list(settings.MEDIA_ROOT.rglob("*.*"))) == 1, "the refused file is not stored"
 
 
-def test_a_zip_that_shrank_counts_as_what_it_unpacks_to(client, problem, settings):
+def test_a_well_compressed_zip_counts_with_its_unpacked_size(client, problem, settings):
     settings.MAX_STUDY_BYTES = 500_000
     content = synthetic.zip_of({"a.jpg": JPEG + bytes(600_000)})
     assert len(content) < 10_000
     problem(client.upload_study({"a.zip": content}), 413, "study_too_large")
 
 
-def test_a_guest_may_upload_so_many_bytes_a_day(client, new_client, problem, settings):
+def test_a_guest_may_upload_a_limited_number_of_bytes_a_day(client, new_client, problem, settings):
     settings.GUEST_DAILY_BYTES = 5 * SIZE
     assert client.upload_study({"a.zip": ZIP}).status_code == 202
     assert client.upload().status_code == 202
     refused = client.upload_study({"a.zip": ZIP})
     problem(refused, 429, "daily_limit_reached")
     assert 0 < int(refused["Retry-After"]) <= 86_400
-    assert client.upload().status_code == 202, "what still fits is taken"
+    assert client.upload().status_code == 202, "what still fits is accepted"
     problem(client.upload(), 429, "daily_limit_reached")
-    # Another guest of the same address is the same one without a cookie.
+    # A guest without a cookie may be the same one, so all guests at one address share the limit.
     problem(new_client().upload(), 429, "daily_limit_reached")
     assert new_client(REMOTE_ADDR="10.1.2.3").upload().status_code == 202
 
 
-def test_behind_a_proxy_the_addresses_are_those_that_it_saw(new_client, problem, settings):
+def test_behind_a_proxy_the_address_that_the_proxy_saw_counts(new_client, problem, settings):
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
     settings.GUEST_DAILY_BYTES = SIZE
     forwarded = {"X-Forwarded-For": "1.1.1.1, 10.1.2.3"}
@@ -96,7 +96,7 @@ def test_users_have_a_limit_of_their_own_and_staff_have_none(user_client, staff_
     settings.USER_DAILY_BYTES = settings.GUEST_DAILY_BYTES = SIZE
     assert user_client.upload().status_code == 202
     problem(user_client.upload(), 429, "daily_limit_reached")
-    assert client.upload().status_code == 202, "a guest at the same address"
+    assert client.upload().status_code == 202, "a guest at the same address has a separate limit"
     for _ in range(3):
         assert staff_client.upload().status_code == 202
 
@@ -110,7 +110,7 @@ def test_counts_start_again_on_the_next_day(client, problem, settings, monkeypat
     assert client.upload().status_code == 202
 
 
-def test_what_could_not_be_stored_does_not_count(client, settings, monkeypatch):
+def test_uploads_that_could_not_be_stored_do_not_count(client, settings, monkeypatch):
     settings.GUEST_DAILY_BYTES = SIZE
 
     def full(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""Lists of images, studies and patients: pages, and the parameters that narrow them."""
+"""Lists of images, studies and patients: pages, and the parameters that filter them."""
 
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
@@ -39,8 +39,8 @@ def owned(user, make_image, make_study):
 
 
 @pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
-def test_pages_hold_every_row_once_though_others_arrive(user_client, user, make_image, ordering):
-    made = [str(make_image(owner=user).pk) for _ in range(7)]
+def test_pages_hold_every_row_once_while_others_arrive(user_client, user, make_image, ordering):
+    created = [str(make_image(owner=user).pk) for _ in range(7)]
     seen, url = [], f"/api/v1/images/?page_size=3&ordering={ordering}"
     while url:
         page = user_client.get(url).json()
@@ -48,10 +48,10 @@ def test_pages_hold_every_row_once_though_others_arrive(user_client, user, make_
         url = page["next"]
         if ordering == "-created_at":
             make_image(owner=user)
-    assert seen == (made if ordering == "created_at" else made[::-1])
+    assert seen == (created if ordering == "created_at" else created[::-1])
 
 
-def test_rows_of_one_moment_come_in_one_order(user_client, user, make_image):
+def test_rows_with_the_same_time_have_a_fixed_order(user_client, user, make_image):
     for _ in range(7):
         make_image(owner=user)
     Image.objects.update(created_at=timezone.now())
@@ -65,44 +65,44 @@ def test_rows_of_one_moment_come_in_one_order(user_client, user, make_image):
 
 @pytest.mark.parametrize("arrival", ["of one of these moments", "later"])
 @pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
-def test_pages_repeat_nothing_where_rows_of_the_same_moment_arrive(user_client, user, make_image, ordering, arrival):
+def test_pages_repeat_no_row_while_rows_with_the_same_time_arrive(user_client, user, make_image, ordering, arrival):
     now = timezone.now()
-    moments = [now - timedelta(seconds=n // 5) for n in range(15)]
+    times = [now - timedelta(seconds=n // 5) for n in range(15)]
 
-    def add(moment):
+    def add(time):
         image = make_image(owner=user)
-        Image.objects.filter(pk=image.pk).update(created_at=moment)
+        Image.objects.filter(pk=image.pk).update(created_at=time)
         return str(image.pk)
 
-    made = {add(moment) for moment in moments}
+    created = {add(time) for time in times}
     seen, url = [], f"/api/v1/images/?page_size=2&ordering={ordering}"
     while url and len(seen) < 100:
         page = user_client.get(url).json()
         seen += [row["id"] for row in page["results"]]
         url = page["next"]
-        if len(made) + 5 > len(seen):
-            add(moments[len(seen) % 15] if arrival == "of one of these moments" else timezone.now())
+        if len(created) + 5 > len(seen):
+            add(times[len(seen) % 15] if arrival == "of one of these moments" else timezone.now())
     assert len(seen) == len(set(seen))
-    assert made <= set(seen)
+    assert created <= set(seen)
 
 
-@pytest.mark.parametrize("same_moment", [False, True])
+@pytest.mark.parametrize("same_time", [False, True])
 @pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
-def test_a_member_pages_through_their_own_and_the_departments(
-    user_client, user, make_department, make_image, ordering, same_moment
+def test_a_member_pages_through_their_own_and_their_departments_images(
+    user_client, user, make_department, make_image, ordering, same_time
 ):
     owners = [{"owner": user}, {"department": make_department(reader=user)}]
-    made = [str(make_image(**owners[n % 3 // 2]).pk) for n in range(9)]
+    created = [str(make_image(**owners[n % 3 // 2]).pk) for n in range(9)]
     make_image()  # someone else's
-    if same_moment:
+    if same_time:
         Image.objects.update(created_at=timezone.now())
-        made.sort()
+        created.sort()
     seen, url = [], f"/api/v1/images/?page_size=2&ordering={ordering}"
     while url:
         page = user_client.get(url).json()
         seen += [row["id"] for row in page["results"]]
         url = page["next"]
-    assert seen == (made if ordering == "created_at" else made[::-1])
+    assert seen == (created if ordering == "created_at" else created[::-1])
     back, url = [row["id"] for row in page["results"]], page["previous"]
     while url:
         page = user_client.get(url).json()
@@ -112,7 +112,7 @@ def test_a_member_pages_through_their_own_and_the_departments(
 
 
 @pytest.mark.parametrize("url", LISTS)
-def test_page_numbers_are_refused_with_the_way_out(client, problem, url):
+def test_page_numbers_are_refused_with_a_hint_to_next(client, problem, url):
     assert "next" in problem(client.get(f"{url}?page=2"), 400, "unknown_parameter")["detail"]
 
 
@@ -138,7 +138,7 @@ def test_an_unknown_parameter_is_an_error(client, problem, url):
         b"",
     ],
 )
-def test_a_cursor_that_is_none_is_an_error(client, problem, url, cursor):
+def test_an_invalid_cursor_is_an_error(client, problem, url, cursor):
     problem(client.get(url, {"cursor": cursor.decode()}), 400, "invalid_cursor")
 
 
@@ -157,7 +157,7 @@ def test_a_cursor_that_is_none_is_an_error(client, problem, url, cursor):
         "ordering=",
     ],
 )
-def test_a_value_that_cannot_be_is_an_error(client, problem, query):
+def test_an_invalid_value_is_an_error(client, problem, query):
     problem(client.get(f"/api/v1/images/?{query}"), 400, "invalid_request")
 
 
@@ -179,30 +179,32 @@ def test_a_value_that_cannot_be_is_an_error(client, problem, query):
         ({"status": "succeeded", "search": "alpha"}, {0}),
     ],
 )
-@pytest.mark.parametrize(("few", "most"), [(1000, 1000), pytest.param(1, 1000, marks=pytest.mark.long), (1, 0)])
-def test_images_are_narrowed(user_client, owned, params, found, few, most, monkeypatch):
-    monkeypatch.setattr("webapp.studies.search.MAX_IDS", few)
-    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", most)
+@pytest.mark.parametrize(
+    ("max_ids", "max_matches"), [(1000, 1000), pytest.param(1, 1000, marks=pytest.mark.long), (1, 0)]
+)
+def test_images_are_filtered(user_client, owned, params, found, max_ids, max_matches, monkeypatch):
+    monkeypatch.setattr("webapp.studies.search.MAX_IDS", max_ids)
+    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", max_matches)
     assert set(ids(user_client, "/api/v1/images/", **params)) == {str(owned[n].pk) for n in found}
 
 
 @pytest.mark.parametrize(
-    ("most", "first"),
+    ("max_matches", "limit"),
     [(0, 1), *(pytest.param(*pair, marks=pytest.mark.long) for pair in ((10_000, 100), (0, 3), (0, 100)))],
 )
 @pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
-def test_many_matches_of_several_owners_come_in_the_order_of_time(
-    user_client, user, make_image, make_department, most, first, ordering, monkeypatch
+def test_many_matches_of_several_owners_are_listed_in_order_of_time(
+    user_client, user, make_image, make_department, max_matches, limit, ordering, monkeypatch
 ):
     monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
-    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", most)
-    monkeypatch.setattr("webapp.http.candidates.First.limit", first)
+    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", max_matches)
+    monkeypatch.setattr("webapp.http.candidates.First.limit", limit)
     owners = {"owner": user}, {"department": make_department(reader=user)}
-    # Some do not match, and one owner's come in a row, so that the first rows of each owner are not those of the list.
-    made = [
+    # Some do not match, and those of one owner are adjacent: the first rows of each owner are not the list's first.
+    images = [
         make_image(filename=f"{'other' if n % 4 == 1 else 'chest'}.png", **owners[n in (2, 5, 6, 7)]) for n in range(9)
     ]
-    found = [str(image.pk) for n, image in enumerate(made) if n % 4 != 1]
+    found = [str(image.pk) for n, image in enumerate(images) if n % 4 != 1]
     url, seen = f"/api/v1/images/?search=chest&page_size=2&ordering={ordering}", []
     back, earlier = None, []
     while url:
@@ -219,7 +221,7 @@ def test_many_matches_of_several_owners_come_in_the_order_of_time(
     assert earlier == seen
 
 
-def test_a_page_says_that_it_has_looked_at_a_part_of_the_list(client, user, make_image, monkeypatch):
+def test_a_page_says_that_it_has_searched_only_a_part_of_the_list(client, user, make_image, monkeypatch):
     monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
     monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", 1)
     monkeypatch.setattr("webapp.http.candidates.First.limit", 2)
@@ -255,7 +257,7 @@ def test_images_are_found_by_time(user_client, user, make_image):
 
 
 @pytest.mark.parametrize("name", ["search", "patient", "study"])
-def test_no_filter_shows_what_is_another_persons(client, owned, name):
+def test_no_filter_shows_images_of_another_person(client, owned, name):
     first = owned[0]
     value = {"search": first.pk, "patient": first.patient.pk, "study": first.study.pk}[name]
     assert ids(client, "/api/v1/images/", **{name: value}) == []
@@ -264,19 +266,19 @@ def test_no_filter_shows_what_is_another_persons(client, owned, name):
 
 @pytest.mark.parametrize("status", StudyStatus.values)
 def test_studies_are_found_by_the_status_that_they_show(user_client, user, make_study, status):
-    made = [
+    studies = [
         make_study(*statuses, owner=user)
         for statuses in (
             (), (Status.SUCCEEDED,), (Status.QUEUED, Status.READY), (Status.QUEUED, Status.FAILED), (Status.RUNNING,)
         )
     ]  # fmt: skip
-    made.append(make_study(Status.CANCELLED, owner=user, cancelled_at=timezone.now()))
-    packed = make_study(Status.SUCCEEDED, owner=user)
-    Archive.objects.create(study=packed, filename="a.zip", total=2, dispatched_at=timezone.now())
-    made.append(packed)
-    shown = {str(study.pk) for study in made if current_progress(study).status == status}
-    assert shown
-    assert set(ids(user_client, "/api/v1/studies/", status=status)) == shown
+    studies.append(make_study(Status.CANCELLED, owner=user, cancelled_at=timezone.now()))
+    study_of_zip = make_study(Status.SUCCEEDED, owner=user)
+    Archive.objects.create(study=study_of_zip, filename="a.zip", total=2, dispatched_at=timezone.now())
+    studies.append(study_of_zip)
+    expected = {str(study.pk) for study in studies if current_progress(study).status == status}
+    assert expected
+    assert set(ids(user_client, "/api/v1/studies/", status=status)) == expected
     for row in user_client.get("/api/v1/studies/", {"status": status}).json()["results"]:
         assert (row["status"], row["eta_seconds"]) == (status, None)
 
@@ -292,9 +294,11 @@ def test_studies_and_patients_are_searched(user_client, owned):
     assert user_client.get(patient["url"]).json() == patient
 
 
-def test_a_page_of_studies_takes_as_many_queries_as_one(user_client, user, make_study, django_assert_num_queries):
+def test_a_page_of_five_studies_takes_as_many_queries_as_a_page_of_one(
+    user_client, user, make_study, django_assert_num_queries
+):
     make_study(Status.SUCCEEDED, owner=user)
-    ids(user_client, "/api/v1/studies/")  # the first is recorded by the audit
+    ids(user_client, "/api/v1/studies/")  # the audit records the first request
     with django_assert_num_queries(6):
         assert len(ids(user_client, "/api/v1/studies/")) == 1
     for _ in range(4):
@@ -303,7 +307,7 @@ def test_a_page_of_studies_takes_as_many_queries_as_one(user_client, user, make_
         assert len(ids(user_client, "/api/v1/studies/")) == 5
 
 
-def test_a_long_queue_ahead_is_counted_without_its_order(make_image, make_study, monkeypatch):
+def test_the_estimate_for_a_long_queue_ignores_its_order(make_image, make_study, monkeypatch):
     monkeypatch.setattr("webapp.studies.progress.images_per_second", lambda: 2.0)
     study = make_study(Status.QUEUED)
     for priority in ("interactive", "interactive", "bulk"):
@@ -319,23 +323,23 @@ def test_a_time_is_written_as_rest_framework_does_without_looking_up_its_setting
     at = datetime(2026, month, 3, 23, 59, 59, 5 * (month == 1), UTC)
     with timezone.override(zone):
         expected = serializers.DateTimeField().to_representation(at)
-        monkeypatch.setattr(serializers.DateTimeField, "enforce_timezone", lambda *_: pytest.fail("looks them up"))
+        monkeypatch.setattr(
+            serializers.DateTimeField, "enforce_timezone", lambda *_: pytest.fail("looks up the settings")
+        )
         assert moment(at) == expected
     assert moment(None) is None
 
 
-def test_the_readings_of_a_list_s_image_are_looked_through_once(user_client, user, make_image, monkeypatch):
+def test_a_list_looks_through_the_readings_of_an_image_once(user_client, user, make_image, monkeypatch):
     make_image(Status.READY, owner=user)
-    monkeypatch.setattr(Image, "reading", property(lambda image: pytest.fail("looks through them again")))
+    monkeypatch.setattr(Image, "reading", property(lambda image: pytest.fail("looks through the readings again")))
     [found] = user_client.get(LISTS[0]).json()["results"]
     assert [one["status"] for one in found["readings"]] == ["ready"]
 
 
-def test_a_study_is_written_with_the_fields_that_are_described_and_none_is_made_for_it(
-    user_client, user, make_study, monkeypatch
-):
-    made = make_study(Status.SUCCEEDED, Status.QUEUED, owner=user)
-    monkeypatch.setattr(StudySerializer, "get_fields", lambda self: pytest.fail("copies every field"))
+def test_a_study_is_written_with_the_declared_fields_without_copying_them(user_client, user, make_study, monkeypatch):
+    study = make_study(Status.SUCCEEDED, Status.QUEUED, owner=user)
+    monkeypatch.setattr(StudySerializer, "get_fields", lambda self: pytest.fail("every field is copied again"))
     [found] = user_client.get(LISTS[1]).json()["results"]
     assert list(found) == list(StudySerializer.Meta.fields)
-    assert (found["id"], found["total"], found["counts"]["queued"]) == (str(made.pk), 2, 1)
+    assert (found["id"], found["total"], found["counts"]["queued"]) == (str(study.pk), 2, 1)

@@ -1,4 +1,4 @@
-"""The log's lines as JSON."""
+"""Log lines as JSON."""
 
 import io
 import json
@@ -12,12 +12,12 @@ from webapp.observability import correlation, logs
 
 
 @pytest.fixture
-def written(monkeypatch):
-    """What a logger writes as JSON, through the project's own configuration."""
+def json_log(monkeypatch):
+    """A logger with the project's JSON configuration, and a function that returns the lines it has written."""
     stream = io.StringIO()
     configured = logs.config("json", "INFO")
-    handler = logging.config.DictConfigurator(configured)
-    formatter = handler.configure_formatter(configured["formatters"]["json"])
+    configurator = logging.config.DictConfigurator(configured)
+    formatter = configurator.configure_formatter(configured["formatters"]["json"])
     console = logging.StreamHandler(stream)
     console.setFormatter(formatter)
     console.addFilter(logs.Correlated())
@@ -30,16 +30,16 @@ def written(monkeypatch):
     correlation.begin()
 
 
-def test_a_line_is_one_object_with_time_level_logger_and_message(written):
-    logger, lines = written
+def test_a_line_is_one_object_with_time_level_logger_and_message(json_log):
+    logger, lines = json_log
     logger.info("of %d\nlines", 2)
     [line] = lines()
     assert datetime.fromisoformat(line.pop("time")).utcoffset().total_seconds() == 0
     assert line == {"level": "INFO", "logger": "tests.logs", "message": "of 2\nlines", "process": "web"}
 
 
-def test_a_log_line_has_the_ids_of_its_subject(written):
-    logger, lines = written
+def test_a_log_line_has_the_ids_of_its_subject(json_log):
+    logger, lines = json_log
     correlation.begin(request_id="request-1", image_id="")
     correlation.add(image_id="image-1")
     logger.info("inside")
@@ -51,8 +51,8 @@ def test_a_log_line_has_the_ids_of_its_subject(written):
     ]  # fmt: skip
 
 
-def test_an_exception_is_in_its_line(written):
-    logger, lines = written
+def test_an_exception_is_in_its_line(json_log):
+    logger, lines = json_log
     try:
         raise ValueError("broken")
     except ValueError:
@@ -61,8 +61,8 @@ def test_an_exception_is_in_its_line(written):
     assert line["exception"].endswith("ValueError: broken")
 
 
-def test_a_request_is_not_written_out(written):
-    logger, lines = written
+def test_a_request_is_left_out_of_the_line(json_log):
+    logger, lines = json_log
     logger.warning("Not Found: /x/", extra={"request": "<GET '/x/?patient=Jane'>", "status_code": 404})
     [line] = lines()
     assert "Jane" not in json.dumps(line)
@@ -79,6 +79,6 @@ def test_a_log_line_has_the_kind_of_process(monkeypatch, role, arguments, proces
     assert logs.config("json", "INFO")["formatters"]["json"]["static_fields"] == {"process": process}
 
 
-def test_a_format_that_is_none_is_refused():
+def test_an_unknown_format_is_refused():
     with pytest.raises(ValueError, match="must be one of plain, json"):
         logs.config("xml", "INFO")

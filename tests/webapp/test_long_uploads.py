@@ -1,4 +1,4 @@
-"""A long body is handed on in parts."""
+"""The body of a long upload is passed on to Django in parts."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ def small_parts(settings):
 
 
 class Django:
-    """Keeps what it gets at each offset, and answers as it would."""
+    """Stand-in for Django that keeps each part with its offset, and responds with a given status."""
 
     def __init__(self, status: int = 204) -> None:
         self.status = status
@@ -34,7 +34,7 @@ class Django:
 
 
 def ask(django: Django, *chunks: bytes | None, offset: int = 0, method: str = "PATCH", **headers: str) -> list[Any]:
-    """Send a body; None for a client that leaves."""
+    """Send a body in chunks, and return the messages of the response. None is a client that disconnects."""
     messages = [
         {"type": "http.disconnect"}
         if chunk is None
@@ -49,14 +49,14 @@ def ask(django: Django, *chunks: bytes | None, offset: int = 0, method: str = "P
     async def send(message: Any) -> None:
         answers.append(message)
 
-    named = [(b"upload-offset", str(offset).encode()), (b"content-length", b"99")]
-    scope = {"type": "http", "method": method, "path": "/api/v1/uploads/7/", "headers": named}
+    raw_headers = [(b"upload-offset", str(offset).encode()), (b"content-length", b"99")]
+    scope = {"type": "http", "method": method, "path": "/api/v1/uploads/7/", "headers": raw_headers}
     scope["headers"] += [(name.encode(), value.encode()) for name, value in headers.items()]
     asyncio.run(LongUploads(django)(scope, receive, send))
     return answers
 
 
-def test_a_long_body_is_several_parts_with_one_answer():
+def test_a_long_body_is_passed_on_in_several_parts_with_one_response():
     django = Django()
     answers = ask(django, b"x" * 7, b"y" * 16, b"z" * 2, offset=5)
     assert django.parts == [(5, b"x" * 7 + b"y" * 3), (15, b"y" * 10), (25, b"yyyzz")]
@@ -64,21 +64,21 @@ def test_a_long_body_is_several_parts_with_one_answer():
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 4, b"x" * 10, b"x" * 20])
-def test_no_part_is_empty_but_that_of_an_empty_body(body):
+def test_only_an_empty_body_gives_an_empty_part(body):
     django = Django()
     ask(django, body, b"")
     assert b"".join(part for _, part in django.parts) == body
     assert len(django.parts) == max(1, len(body) // 10)
 
 
-def test_the_first_part_that_goes_wrong_is_answered():
+def test_the_response_is_that_of_the_first_part_that_fails():
     django = Django(status=409)
     answers = ask(django, b"x" * 50)
     assert len(django.parts) == 1
     assert answers[0]["status"] == 409
 
 
-def test_what_has_come_of_a_client_that_is_cut_off_is_a_part():
+def test_the_bytes_received_before_a_disconnect_are_a_part():
     django = Django()
     assert ask(django, b"x" * 13, None) == []
     assert django.parts == [(0, b"x" * 10), (10, b"xxx")]

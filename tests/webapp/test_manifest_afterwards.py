@@ -1,4 +1,4 @@
-"""A manifest that is added to a study by itself, as the page sends it after everything else."""
+"""A manifest that is added to a study on its own, as the upload page sends it after all other files."""
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -21,7 +21,7 @@ def by_tus(client, study, table):
 
 @pytest.fixture(params=[by_form, by_tus])
 def send(request, user_client):
-    """Add a manifest to a study; the study afterwards."""
+    """Add a manifest to a study, and return the study as it is afterwards."""
 
     def act(study, table=TABLE):
         answer = request.param(user_client, study, table)
@@ -31,7 +31,7 @@ def send(request, user_client):
     return act
 
 
-def test_it_describes_every_image_that_has_come(user_client, unpack_all, send):
+def test_it_describes_every_image_that_has_arrived(user_client, unpack_all, send):
     study = user_client.upload_study({"a.jpg": JPEG}, patient="P-0", more_to_come="true").json()
     user_client.post(study["images_url"], {"files": [SimpleUploadedFile("x.zip", zip_of({"c.jpg": JPEG}))]})
     unpack_all()
@@ -45,7 +45,7 @@ def test_it_describes_every_image_that_has_come(user_client, unpack_all, send):
     assert report["files_without_row"]["count"] == 0
 
 
-def test_names_that_came_apart_are_as_unclear_as_together(user_client, send):
+def test_names_are_ambiguous_even_if_the_files_arrived_separately(user_client, send):
     study = user_client.upload_study({"one \u2013 a.jpg": JPEG}, more_to_come="true").json()
     user_client.post(study["images_url"], {"files": [SimpleUploadedFile("two \u2013 a.jpg", JPEG)]})
     after = send(study)
@@ -53,14 +53,14 @@ def test_names_that_came_apart_are_as_unclear_as_together(user_client, send):
     assert [warning["code"] for warning in after["manifest"]["warnings"]] == ["manifest_row_ambiguous"]
 
 
-def test_readings_that_have_begun_are_judged_by_it(user_client, send):
+def test_existing_readings_get_the_warnings_that_it_causes(user_client, send):
     study = user_client.upload_study({"b.jpg": JPEG}).json()
     make_reading(Image.objects.get())
     send(study)
     assert [warning["code"] for warning in Reading.objects.get().warnings] == [WarningCode.AGE_OUTSIDE_TRAINING]
 
 
-def test_without_a_table_in_it_is_told_and_nothing_fails(user_client, send):
+def test_a_manifest_without_a_table_is_reported_and_nothing_fails(user_client, send):
     study = user_client.upload_study({"a.jpg": JPEG}).json()
     after = send(study, "name,patient\na.jpg,P-1\n")
     assert [error["code"] for error in after["manifest"]["errors"]] == ["manifest_unreadable"]

@@ -1,4 +1,4 @@
-"""Manifests: which file belongs to whom, however the table was written and wherever it lies."""
+"""Manifests: which file belongs to which patient, in every format of the table and wherever it is stored."""
 
 import io
 import zipfile
@@ -28,7 +28,7 @@ def zip_of(files):
 
 
 def descriptions():
-    """What the service knows of each file."""
+    """What the service has stored about each file."""
     return {
         image.filename: (image.patient and image.patient.identifier, image.age_years, image.view, image.comment)
         for image in Image.objects.select_related("patient")
@@ -55,14 +55,14 @@ EXPECTED = {"a.jpg": ("P-1", 2.5, "PA", "coughs"), "b.jpg": ("P-2", 8.0, "AP", N
         TABLE.replace("a.jpg", '"a.jpg"').encode() + b",,,,,\n\n",
     ],
 )
-def test_a_table_is_read_as_spreadsheets_write_it(content):
+def test_a_table_is_read_in_every_format_that_spreadsheets_write(content):
     first, second = manifests.read(content).rows
     assert (first.file, first.particulars) == ("a.jpg", Particulars("P-1", 2.5, "F", "PA", "coughs"))
     assert (second.file, second.particulars) == ("b.jpg", Particulars("P-2", 8, "M", "AP", ""))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])
-def test_letters_of_other_languages_stay_what_they_are(encoding):
+def test_letters_of_other_languages_are_kept(encoding):
     names = "Müller, Jürgen; Köhler, Käthe; Weiß, Björn; Grün, Hänsel"
     content = f"file;comment\nbärbel.jpg;{names.replace(';', ' und')}\n".encode(encoding)
     [row] = manifests.read(content).rows
@@ -70,7 +70,7 @@ def test_letters_of_other_languages_stay_what_they_are(encoding):
     assert row.particulars.comment.startswith("Müller, Jürgen und Köhler")
 
 
-def test_what_cannot_be_used_is_named_and_the_rest_is():
+def test_unusable_values_are_reported_and_the_rest_is_used():
     lines = [
         "file,age,sex,view,ward,patient",
         f"a.jpg,old,?,sideways,3,{'P' * 129}",
@@ -105,16 +105,16 @@ def test_what_cannot_be_used_is_named_and_the_rest_is():
         (b"x" * (manifests.MAX_BYTES + 1), "manifest_too_large"),
     ],
 )
-def test_what_is_no_table_has_a_code(content, code):
+def test_a_file_that_is_no_table_is_refused_with_a_code(content, code):
     with pytest.raises(Refused) as refused:
         manifests.read(content)
     assert refused.value.code == code
 
 
-# --- where it lies --------------------------------------------------------------------------------------------------
+# --- where the manifest is ------------------------------------------------------------------------------------------
 
 
-def test_beside_the_files(client):
+def test_a_manifest_next_to_the_files(client):
     study = client.upload_study({"a.jpg": JPEG, "Manifest.CSV": TABLE.encode(), "b.jpg": JPEG}).json()
     assert descriptions() == EXPECTED
     assert study["total"] == 2
@@ -128,17 +128,17 @@ def test_beside_the_files(client):
 
 
 @pytest.mark.parametrize("folder", ["", "ward 3/", "export/ward 3/"])
-def test_in_a_zip(client, unpack_all, folder):
+def test_a_manifest_in_a_zip(client, unpack_all, folder):
     content = zip_of({f"{folder}{name}": data for name, data in
                       {"a.jpg": JPEG, "MANIFEST.csv": TABLE, "b.jpg": JPEG}.items()})  # fmt: skip
     study = client.upload_study({"x.zip": content}).json()
     assert (study["total"], study["manifest"]["files"]) == (2, 2)
     assert unpack_all() == 2
     assert descriptions() == {f"{folder}{name}": row for name, row in EXPECTED.items()}
-    assert Archive.objects.get().particulars is None, "it is dropped after use"
+    assert Archive.objects.get().particulars is None, "the descriptions are dropped after use"
 
 
-def test_beside_several_zips_for_all_of_them(client, unpack_all):
+def test_a_manifest_next_to_several_zips_describes_all_of_them(client, unpack_all):
     files = {"one.zip": zip_of({"a.jpg": JPEG}), "two.zip": zip_of({"b.jpg": JPEG}), "manifest.csv": TABLE.encode()}
     client.upload_study(files)
     for _ in range(2):
@@ -146,7 +146,7 @@ def test_beside_several_zips_for_all_of_them(client, unpack_all):
     assert descriptions() == EXPECTED
 
 
-def test_a_zips_own_goes_before_the_one_beside_it(client, unpack_all):
+def test_a_manifest_in_a_zip_takes_precedence_over_the_one_next_to_it(client, unpack_all):
     own = zip_of({"a.jpg": JPEG, "b.jpg": JPEG, "manifest.csv": "file,patient\na.jpg,OWN\n"})
     study = client.upload_study({"x.zip": own, "manifest.csv": TABLE.encode()}).json()
     unpack_all()
@@ -154,12 +154,12 @@ def test_a_zips_own_goes_before_the_one_beside_it(client, unpack_all):
     assert (study["manifest"]["rows"], study["manifest"]["files"]) == (3, 2)
 
 
-def test_nothing_but_a_manifest_is_a_file_that_is_no_image(client):
+def test_a_manifest_alone_is_treated_as_a_file_that_is_no_image(client):
     study = client.upload_study({"manifest.csv": TABLE.encode()}).json()
     assert (study["manifest"], study["counts"]["failed"]) == (None, 1)
 
 
-def test_files_that_are_added_have_a_manifest_of_their_own(client):
+def test_files_that_are_added_have_their_own_manifest(client):
     study = client.upload_study({"a.jpg": JPEG, "manifest.csv": TABLE.encode()}).json()
     assert study["manifest"]["rows_without_file"] == {"count": 1, "names": ["b.jpg"]}
     sent = [SimpleUploadedFile("b.jpg", JPEG), SimpleUploadedFile("manifest.csv", TABLE.encode())]
@@ -172,7 +172,7 @@ def test_files_that_are_added_have_a_manifest_of_their_own(client):
 # --- which file a row means -----------------------------------------------------------------------------------------
 
 
-def sent_as(client, table, names):
+def upload_with_manifest(client, table, names):
     files = {"manifest.csv": f"file,patient\n{table}".encode(), **dict.fromkeys(names, JPEG)}
     study = client.upload_study(files).json()
     return {name: row[0] for name, row in descriptions().items() if row[0]}, study["manifest"]
@@ -192,7 +192,7 @@ def sent_as(client, table, names):
     ],
 )
 def test_a_row_finds_its_file(client, row, name):
-    found, report = sent_as(client, f"{row},P-1\n", [name])
+    found, report = upload_with_manifest(client, f"{row},P-1\n", [name])
     assert found == {name: "P-1"}
     assert report["warnings"] == []
 
@@ -205,44 +205,44 @@ def test_a_row_finds_its_file(client, row, name):
         ("one/a.jpg,P-1\ntwo/a.jpg,P-2\n", ["a.jpg"], "manifest_file_repeated"),
     ],
 )
-def test_where_it_is_not_clear_whose_a_file_is_no_row_is_used(client, table, names, code):
-    found, report = sent_as(client, table, names)
+def test_no_row_is_used_for_an_ambiguous_file(client, table, names, code):
+    found, report = upload_with_manifest(client, table, names)
     assert found == {}
     assert [warning["code"] for warning in report["warnings"]] == [code]
     assert report["files_without_row"]["count"] == len(names)
 
 
-def test_a_row_of_another_folder_is_not_taken(client):
-    found, report = sent_as(client, "one/a.jpg,P-1\n", ["two \u2013 a.jpg"])
+def test_a_row_for_another_folder_is_not_used(client):
+    found, report = upload_with_manifest(client, "one/a.jpg,P-1\n", ["two \u2013 a.jpg"])
     assert found == {}
     assert report["rows_without_file"] == {"count": 1, "names": ["one/a.jpg"]}
 
 
-def test_the_file_in_the_fewest_folders_is_the_one_that_is_named(client):
-    found, _ = sent_as(client, "a.jpg,P-1\n", ["a.jpg", "old \u2013 a.jpg"])
+def test_a_row_means_the_file_in_the_fewest_folders(client):
+    found, _ = upload_with_manifest(client, "a.jpg,P-1\n", ["a.jpg", "old \u2013 a.jpg"])
     assert found == {"a.jpg": "P-1"}
 
 
-def test_a_folder_has_a_manifest_of_its_own(client):
+def test_each_folder_can_have_its_own_manifest(client):
     tables = {f"{ward} \u2013 manifest.csv": f"file,patient\na.jpg,P-{ward}\n".encode() for ward in "12"}
     client.upload_study({"1 \u2013 a.jpg": JPEG, "2 \u2013 a.jpg": JPEG, **tables})
     assert {name: row[0] for name, row in descriptions().items()} == {"1 \u2013 a.jpg": "P-1", "2 \u2013 a.jpg": "P-2"}
 
 
-def test_a_row_twice_is_a_row(client):
-    found, report = sent_as(client, "a.jpg,P-1\na.jpg,P-1\n", ["a.jpg"])
+def test_a_repeated_row_is_used_without_a_warning(client):
+    found, report = upload_with_manifest(client, "a.jpg,P-1\na.jpg,P-1\n", ["a.jpg"])
     assert (found, report["warnings"]) == ({"a.jpg": "P-1"}, [])
 
 
 def test_rows_without_a_file_and_files_without_a_row_are_counted_and_named(client):
     rows = "".join(f"none-{number:02}.jpg,P\n" for number in range(30))
-    _, report = sent_as(client, rows + ",P\n", ["a.jpg", "b.jpg"])
+    _, report = upload_with_manifest(client, rows + ",P\n", ["a.jpg", "b.jpg"])
     assert report["rows_without_file"]["count"] == 31
     assert report["rows_without_file"]["names"] == [f"none-{number:02}.jpg" for number in range(20)]
     assert report["files_without_row"] == {"count": 2, "names": ["a.jpg", "b.jpg"]}
 
 
-# --- what goes with it ----------------------------------------------------------------------------------------------
+# --- defaults, conflicts and damaged manifests ----------------------------------------------------------------------
 
 
 def test_missing_fields_of_a_row_come_from_the_study(client, unpack_all):
@@ -255,7 +255,7 @@ def test_missing_fields_of_a_row_come_from_the_study(client, unpack_all):
     }  # fmt: skip
 
 
-def test_a_sex_that_is_known_stays_and_is_reported(client, user, user_client):
+def test_a_known_sex_is_kept_and_the_difference_is_reported(client, user, user_client):
     Patient.objects.create(owner=user, identifier="P-1", sex="M")
     Patient.objects.create(owner=user, identifier="P-2")
     study = user_client.upload_study({"a.jpg": JPEG, "b.jpg": JPEG, "manifest.csv": TABLE.encode()}).json()
@@ -282,7 +282,7 @@ def test_a_manifest_that_cannot_be_read_has_a_code_and_the_images_are_read(
     assert len(sent.images) == 1
 
 
-def test_a_damaged_manifest_in_a_zip_is_named(client, unpack_all):
+def test_a_damaged_manifest_in_a_zip_is_reported(client, unpack_all):
     content = zip_of({"a.jpg": JPEG, "manifest.csv": TABLE})
     at = content.index(TABLE.encode())
     study = client.upload_study({"x.zip": content[:at] + b"FILE" + content[at + 4 :]}).json()

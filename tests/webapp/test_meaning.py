@@ -1,4 +1,4 @@
-"""What an answer means: predictive values where a known share has pneumonia, and how that share is known."""
+"""What an answer means: the predictive values for a prevalence of pneumonia, and where the prevalence comes from."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from webapp.studies.services import bundles
 
 pytestmark = pytest.mark.django_db
 
-#: Of 400 pneumonias 90 % are found, of 100 normal images 1 % are called pneumonia.
+#: 90 % of 400 pneumonias are found, and 1 % of 100 normal images are called pneumonia.
 ANSWERS = {
     "pneumonia": {"images": 400, "positive": 0.9, "unclear": 0.08, "negative": 0.02},
     "normal": {"images": 100, "positive": 0.01, "unclear": 0.04, "negative": 0.95},
@@ -39,7 +39,7 @@ def measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "here", "share"),
+    ("group", "frequency", "share"),
     [
         ("positive", 0.2, 0.2 * 0.9 / (0.2 * 0.9 + 0.8 * 0.01)),
         ("positive", 0.05, 0.05 * 0.9 / (0.05 * 0.9 + 0.95 * 0.01)),
@@ -47,15 +47,15 @@ def measured() -> None:
         ("negative", 0.2, 0.2 * 0.02 / (0.2 * 0.02 + 0.8 * 0.95)),
     ],
 )
-def test_a_predictive_value_follows_bayes_rule(group, here, share):
-    found = meaning.of_answer(ANSWERS, group, here)
+def test_a_predictive_value_follows_bayes_rule(group, frequency, share):
+    found = meaning.of_answer(ANSWERS, group, frequency)
     assert found
     assert found.share == pytest.approx(share)
     assert 0 < found.low < found.share < found.high < 1
     assert found.images == 500
 
 
-def test_more_images_leave_less_open():
+def test_more_images_narrow_the_interval():
     few = meaning.of_answer(ANSWERS, "positive", 0.2)
     more = {name: {**shares, "images": 100 * shares["images"]} for name, shares in ANSWERS.items()}
     many = meaning.of_answer(more, "positive", 0.2)
@@ -66,7 +66,7 @@ def test_more_images_leave_less_open():
 
 
 @pytest.mark.parametrize("answers", [{}, {"pneumonia": ANSWERS["pneumonia"]}])
-def test_what_was_not_measured_means_nothing(answers):
+def test_without_measurements_there_is_no_predictive_value(answers):
     assert meaning.of_answer(answers, "positive", 0.2) is None
     assert meaning.of_answer(ANSWERS, "unusable", 0.2) is None
 
@@ -74,10 +74,10 @@ def test_what_was_not_measured_means_nothing(answers):
 # --- how frequent pneumonia is --------------------------------------------------------------------------------------
 
 
-def reviewed(department: Department, reader: User, group: str, verdicts: list[str], unread: int = 0) -> None:
-    """Images with an answer, those with these verdicts and some that nobody has looked at."""
+def make_reviewed(department: Department, reader: User, group: str, verdicts: list[str], unread: int = 0) -> None:
+    """Create images with an answer: one for each verdict, and some that nobody has reviewed."""
     now = timezone.now()
-    made = Image.objects.bulk_create(
+    images = Image.objects.bulk_create(
         Image(
             department=department, filename="a.jpg", size=1, status=Status.SUCCEEDED, group=group, dispatched_at=now,
             created_at=now + timedelta(seconds=number),
@@ -85,7 +85,7 @@ def reviewed(department: Department, reader: User, group: str, verdicts: list[st
         for number in range(len(verdicts) + unread)
     )  # fmt: skip
     Review.objects.bulk_create(
-        Review(image=image, reviewer=reader, verdict=verdict) for image, verdict in zip(made, verdicts, strict=False)
+        Review(image=image, reviewer=reader, verdict=verdict) for image, verdict in zip(images, verdicts, strict=False)
     )
 
 
@@ -94,36 +94,36 @@ def department(make_department: Callable[..., Department], user: User) -> Depart
     return make_department("radiology", reader=user)
 
 
-def test_without_verdicts_it_is_assumed_or_as_a_manager_has_set_it(department):
+def test_without_verdicts_the_prevalence_is_assumed_or_set_by_a_manager(department):
     assert prevalence.of(None) == prevalence.of(department) == prevalence.Prevalence(0.2)
     department.prevalence = 5
     assert prevalence.of(department) == prevalence.Prevalence(0.05, chosen=True)
 
 
-def test_enough_verdicts_tell_it_and_suspicious_images_that_are_read_first_do_not_raise_it(department, user):
-    reviewed(department, user, "positive", ["PNEUMONIA"] * 72 + ["NORMAL"] * 8)
-    reviewed(department, user, "negative", ["NORMAL"] * 18 + ["PNEUMONIA"] * 2 + ["UNSURE"] * 5, unread=95)
+def test_enough_verdicts_give_the_prevalence_even_if_suspicious_images_are_read_first(department, user):
+    make_reviewed(department, user, "positive", ["PNEUMONIA"] * 72 + ["NORMAL"] * 8)
+    make_reviewed(department, user, "negative", ["NORMAL"] * 18 + ["PNEUMONIA"] * 2 + ["UNSURE"] * 5, unread=95)
     department.prevalence = 5
     found = prevalence.of(department)
-    # 80 of the 200 images are positive, nine in ten of them rightly, and of the 120 others a tenth is pneumonia.
+    # 80 of the 200 images are positive, and 90 % of them have pneumonia. So do 10 % of the other 120.
     assert found.share == pytest.approx((80 * 0.9 + 120 * 0.1) / 200)
     assert (found.verdicts, found.chosen) == (100, False)
 
 
-def test_too_few_verdicts_do_not(department, user):
-    reviewed(department, user, "positive", ["PNEUMONIA"] * 99)
+def test_too_few_verdicts_do_not_give_the_prevalence(department, user):
+    make_reviewed(department, user, "positive", ["PNEUMONIA"] * 99)
     assert not prevalence.of(department).verdicts
-    reviewed(department, user, "positive", ["NORMAL"])
+    make_reviewed(department, user, "positive", ["NORMAL"])
     assert prevalence.of(department).verdicts == 100
-    reviewed(department, user, "negative", ["NORMAL"] * 9, unread=50)
-    assert not prevalence.of(department).verdicts, "hardly anyone has looked at these"
+    make_reviewed(department, user, "negative", ["NORMAL"] * 9, unread=50)
+    assert not prevalence.of(department).verdicts, "too few of the negative images have a verdict"
 
 
 def test_only_the_latest_images_count_and_readers_who_disagree_count_half(department, user, monkeypatch):
     monkeypatch.setattr(prevalence, "LATEST", 100)
-    reviewed(department, user, "positive", ["NORMAL"] * 100)
+    make_reviewed(department, user, "positive", ["NORMAL"] * 100)
     Image.objects.update(created_at=timezone.now() - timedelta(days=9))
-    reviewed(department, user, "positive", ["PNEUMONIA"] * 100)
+    make_reviewed(department, user, "positive", ["PNEUMONIA"] * 100)
     assert prevalence.of(department).share > 0.99
     other = User.objects.create_user("bob")
     latest = Image.objects.order_by("-created_at")[:50]
@@ -132,7 +132,7 @@ def test_only_the_latest_images_count_and_readers_who_disagree_count_half(depart
 
 
 def test_other_departments_verdicts_do_not_count(department, make_department, user):
-    reviewed(make_department("surgery"), user, "positive", ["PNEUMONIA"] * 100)
+    make_reviewed(make_department("surgery"), user, "positive", ["PNEUMONIA"] * 100)
     assert not prevalence.of(department).verdicts
 
 
@@ -152,75 +152,79 @@ def words(html: str) -> str:
 
 
 def areas(html: str) -> list[float]:
-    """What the paths of the picture of a hundred children go around, in its units."""
+    """The areas inside the two paths of the picture of a hundred children, in its units: first the sick ones."""
     [[y, x, below]] = re.findall(r'd="M0 0H400V(\d+)H(\d+)V(\d+)H0z"', html)
     [others] = re.findall(r'd="M400 120V(\d+)H(\d+)V(\d+)H0V120z"', html)
-    assert others == (y, x, below), "they share their line"
+    assert others == (y, x, below), "both paths share their border"
     sick = 400 * int(y) + int(x) * (int(below) - int(y))
     return [sick, 400 * 120 - sick]
 
 
 @pytest.mark.parametrize(
-    ("pneumonia", "said", "sick"),
+    ("pneumonia", "sentence", "sick"),
     [(0.9, "about 96 have pneumonia (80 to 99)", 96), (0.3, "about 33 have", 33), (0.1, "about 1 has pneumonia", 1)],
 )
-def test_it_is_told_in_words_and_as_a_hundred_children(client, read, measured, pneumonia, said, sick):
+def test_the_page_shows_the_meaning_in_words_and_as_a_hundred_children(
+    client, read, measured, pneumonia, sentence, sick
+):
     html = page(read, client, pneumonia)
-    assert said in words(html)
+    assert sentence in words(html)
     assert "This assumes that 20 of 100 X-rayed children have pneumonia" in words(html)
     assert "measured on 500 X-rays" in words(html)
-    # Twenty in a row, each 20 wide and 24 high: a path goes around the sick ones, another around the others.
+    # Twenty children in a row, each 20 wide and 24 high. One path goes around the sick ones, one around the others.
     assert [round(area / (20 * 24)) for area in areas(html)] == [sick, 100 - sick]
-    assert "style=" not in html, "the policy forbids it"
+    assert "style=" not in html, "the content security policy forbids inline styles"
 
 
-def test_a_share_is_never_none_nor_all(client, read):
+def test_a_share_is_never_shown_as_none_or_all(client, read):
     bundles.keep(BUNDLE, {**ANSWERS, "pneumonia": {**ANSWERS["pneumonia"], "negative": 0.0001}})
     assert "fewer than 1 has pneumonia" in words(page(read, client, 0.1))
     bundles.keep(BUNDLE, {**ANSWERS, "normal": {**ANSWERS["normal"], "positive": 0.00001}})
     assert "more than 99 have pneumonia" in words(page(read, client, 0.9))
 
 
-def test_it_says_whence_it_is_known(user, department, read, measured):
+def test_the_page_says_where_the_prevalence_comes_from(user, department, read, measured):
     department.memberships.update(role="manager")
-    by = Client()
-    by.force_login(user)
-    changed = by.patch(f"/api/v1/departments/{department.slug}/", {"prevalence": 5}, content_type="application/json")
+    browser = Client()
+    browser.force_login(user)
+    changed = browser.patch(
+        f"/api/v1/departments/{department.slug}/", {"prevalence": 5}, content_type="application/json"
+    )
     assert changed.json()["prevalence"] == 5
-    text = words(page(read, by, department=department.slug))
+    text = words(page(read, browser, department=department.slug))
     assert "Of 100 children with this answer in Radiology, about 83 have pneumonia" in text
     assert "In Radiology 5 of 100 X-rayed children have pneumonia, as its managers have set it" in text
-    reviewed(department, user, "positive", ["PNEUMONIA"] * 50 + ["NORMAL"] * 50)
-    assert "by the readers' verdicts on 100 of its latest images" in words(page(read, by, department="radiology"))
+    make_reviewed(department, user, "positive", ["PNEUMONIA"] * 50 + ["NORMAL"] * 50)
+    assert "by the readers' verdicts on 100 of its latest images" in words(page(read, browser, department="radiology"))
 
 
 @pytest.mark.parametrize("percent", [0, 100, -1, 2.5, "many"])
-def test_a_share_that_cannot_be_is_refused(user, department, percent, problem):
+def test_an_invalid_prevalence_is_refused(user, department, percent, problem):
     department.memberships.update(role="manager")
-    by = Client()
-    by.force_login(user)
+    browser = Client()
+    browser.force_login(user)
     url = f"/api/v1/departments/{department.slug}/"
-    problem(by.patch(url, {"prevalence": percent}, content_type="application/json"), 400, "invalid_request")
+    problem(browser.patch(url, {"prevalence": percent}, content_type="application/json"), 400, "invalid_request")
 
 
-def test_a_manager_sets_it_on_the_page(user, department):
+def test_a_manager_sets_the_prevalence_on_the_page(user, department):
     department.memberships.update(role="manager")
-    by = Client()
-    by.force_login(user)
+    browser = Client()
+    browser.force_login(user)
     url = f"/departments/{department.slug}/settings/"
-    assert "Pneumonias among 100 children X-rayed here" in by.get(url).content.decode()
-    by.post(url, {"name": "Radiology", "share": 1, "prevalence": 12})
+    assert "Pneumonias among 100 children X-rayed here" in browser.get(url).content.decode()
+    browser.post(url, {"name": "Radiology", "share": 1, "prevalence": 12})
     department.refresh_from_db()
     assert department.prevalence == 12
 
 
-def test_a_model_that_was_not_measured_has_no_such_section(client, read):
+def test_a_model_without_measurements_has_no_such_section(client, read):
     assert "What this answer means" not in page(read, client)
     Bundle.objects.create(name=BUNDLE)
     assert "What this answer means" not in page(read, client)
 
 
-def test_who_has_a_link_is_told_too_and_reads_no_code(client, user, user_client, read, measured):
+def test_a_shared_link_shows_the_meaning_and_no_codes(client, user, user_client, read, measured):
     image = Image.objects.get(pk=user_client.upload().json()["id"])
     read(image, warnings=({"code": "borders_removed", "detail": "Borders were cut off."},))
     _, token = sharing.share_by_link(Identity(user=user), image, 1)

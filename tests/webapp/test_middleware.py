@@ -1,4 +1,4 @@
-"""What every request passes, under asyncio as in production and without it."""
+"""The middleware that every request passes, under asyncio as in production and in a thread."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ def ask(request):
     return request.param
 
 
-def counted(name, **labels):
+def metric(name, **labels):
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
@@ -54,7 +54,7 @@ def counted(name, **labels):
         ("GET", "/admin", "testserver", 301),
     ],
 )
-def test_every_answer_carries_the_headers_that_protect_it(ask, monkeypatch, method, path, host, status):
+def test_every_response_has_the_security_headers(ask, monkeypatch, method, path, host, status):
     monkeypatch.setattr("webapp.ops.metrics.exposition", lambda: 1 / 0)
     page = ask(method, path, host=host)
     assert page.status_code == status
@@ -79,13 +79,13 @@ def test_a_missing_slash_is_added(ask):
 def test_requests_are_counted_by_view(ask):
     series = "django_http_requests_total_by_view_transport_method_total"
     labels = {"view": "home", "transport": "http", "method": "GET"}
-    before = counted(series, **labels)
+    before = metric(series, **labels)
     ask("GET", "/")
-    assert counted(series, **labels) == before + 1
+    assert metric(series, **labels) == before + 1
 
 
 def test_exceptions_are_counted(ask, monkeypatch):
     monkeypatch.setattr("webapp.ops.metrics.exposition", lambda: 1 / 0)
-    before = counted("django_http_exceptions_total_by_type_total", type="ZeroDivisionError")
+    before = metric("django_http_exceptions_total_by_type_total", type="ZeroDivisionError")
     assert ask("GET", "/metrics").status_code == 500
-    assert counted("django_http_exceptions_total_by_type_total", type="ZeroDivisionError") == before + 1
+    assert metric("django_http_exceptions_total_by_type_total", type="ZeroDivisionError") == before + 1

@@ -1,4 +1,4 @@
-"""The attributes that are kept of DICOM files are those that are named, and no others."""
+"""The service keeps the listed attributes of DICOM files, and no others."""
 
 import io
 import re
@@ -14,15 +14,15 @@ from webapp.dicom.services.instances import FIELDS
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "privacy.md"
 
 
-def test_what_is_read_is_what_is_named() -> None:
-    # What rules are tried with is not kept.
+def test_the_attributes_that_are_read_are_those_that_are_listed() -> None:
+    # The attributes that rules check are not kept.
     assert set(attributes_of(pydicom.dcmread(io.BytesIO(made())))) - {"for_rules"} == set(OF_INSTANCES | OF_PATIENTS)
 
 
-def test_what_is_kept_is_what_is_named() -> None:
+def test_the_attributes_that_are_kept_are_those_that_are_listed() -> None:
     assert {field.name for field in FIELDS} == set(OF_INSTANCES)
 
 
-def test_the_page_gives_the_same_reasons() -> None:
+def test_the_privacy_page_gives_the_same_reasons() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE))
     assert rows == OF_INSTANCES | OF_PATIENTS

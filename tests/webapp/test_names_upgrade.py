@@ -1,4 +1,4 @@
-"""Names of earlier releases come into the form in which names are searched."""
+"""The upgrade converts names of earlier releases to the Unicode form (NFC) in which names are searched."""
 
 from importlib import import_module
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ def upgrade() -> None:
     migration.normalise_names(apps, SimpleNamespace(connection=connection))
 
 
-def test_files_and_studies_are_named_in_one_form(user: Any, make_image: Any) -> None:
+def test_the_names_of_files_and_studies_are_converted(user: Any, make_image: Any) -> None:
     image = make_image(owner=user, filename=f"{DECOMPOSED}.png")
     other = make_image(owner=user, filename="plain.png")
     study = Study.objects.create(owner=user, name=DECOMPOSED)
@@ -33,7 +33,7 @@ def test_files_and_studies_are_named_in_one_form(user: Any, make_image: Any) -> 
     assert search.find(Image, COMPOSED).within(Image.objects).count() == 1
 
 
-def test_a_patient_who_was_two_becomes_one(user: Any, make_image: Any) -> None:
+def test_two_patients_with_the_same_identifier_are_merged(user: Any, make_image: Any) -> None:
     kept = Patient.objects.create(owner=user, identifier=COMPOSED)
     second = Patient.objects.create(owner=user, identifier=DECOMPOSED)
     image = make_image(owner=user, patient=second)
@@ -44,7 +44,7 @@ def test_a_patient_who_was_two_becomes_one(user: Any, make_image: Any) -> None:
     assert Study.objects.get(pk=study.pk).patient_id == kept.pk
 
 
-def test_the_same_name_elsewhere_stays_another_patient(user: Any) -> None:
+def test_the_same_identifier_of_another_owner_stays_another_patient(user: Any) -> None:
     mine = Patient.objects.create(owner=user, identifier=COMPOSED)
     guests = Patient.objects.create(guest="5f0c1f5e-0000-4000-8000-000000000000", identifier=DECOMPOSED)
     upgrade()

@@ -21,7 +21,7 @@ FILE, PATIENT, STUDY = "Jane-Doe.jpg", "PAT-4711", "ward of Jane Doe"
 
 @pytest.fixture(params=logs.FORMATS)
 def log(request):
-    """All that the service's own loggers and Django's write at any level."""
+    """Everything that the loggers of the service and of Django write, at any level."""
     stream = io.StringIO()
     config = logs.config(request.param, "DEBUG")
     handler = logging.StreamHandler(stream)
@@ -44,13 +44,13 @@ def zipped(files):
     return stream.getvalue()
 
 
-def assert_silent(log):
+def assert_no_secrets(log):
     assert log.getvalue()
     assert [line for line in log.getvalue().splitlines() if any(secret in line for secret in SECRETS)] == []
 
 
 @pytest.mark.django_db
-def test_an_uploads_whole_way(user_client, unpack_all, log):
+def test_an_upload_from_start_to_deletion_logs_no_patient_data(user_client, unpack_all, log):
     image = user_client.upload(filename=FILE, patient=PATIENT).json()
     files = {FILE: JPEG, "Jane.zip": zipped({"Jane/1.png": PNG, "Jane/2.txt": b"Jane"}), "Jane.txt": b"no image"}
     study = user_client.upload_study(files, name=STUDY, patient=PATIENT).json()
@@ -64,7 +64,7 @@ def test_an_uploads_whole_way(user_client, unpack_all, log):
     user_client.delete(study["url"])
     user_client.delete(image["url"])
     assert not Study.objects.exists()
-    assert_silent(log)
+    assert_no_secrets(log)
 
 
 @pytest.mark.django_db
@@ -75,7 +75,7 @@ def test_an_uploads_whole_way(user_client, unpack_all, log):
         "(1062, \"Duplicate entry 'PAT-4711-Jane' for key 'x'\")",
     ],
 )
-def test_an_error_of_the_database(monkeypatch, log, user, message):
+def test_a_database_error_logs_no_patient_data(monkeypatch, log, user, message):
     client = DjangoClient(raise_request_exception=False)
     client.force_login(user)
 
@@ -85,4 +85,4 @@ def test_an_error_of_the_database(monkeypatch, log, user, message):
     monkeypatch.setattr("webapp.dashboard.views.render", broken)
     assert client.get("/").status_code == 500
     assert "IntegrityError" in log.getvalue()
-    assert_silent(log)
+    assert_no_secrets(log)

@@ -37,7 +37,7 @@ def boss(db):
     return boss
 
 
-def seen(client, name, *args):
+def get_page(client, name, *args):
     answer = client.get(reverse(name, args=args))
     assert answer.status_code == 200
     return answer.content.decode()
@@ -51,12 +51,12 @@ def test_guests_are_asked_to_sign_in(client, path):
 # --- news -----------------------------------------------------------------------------------------------------------
 
 
-def test_news_are_counted_shown_and_read(signed_in, user, other, make_study):
+def test_news_is_counted_shown_and_marked_as_read(signed_in, user, other, make_study):
     study = make_study(Status.SUCCEEDED, owner=user, name="ward 3")
     for person in (user, other):
         for key in ("one", "two"):
             News.objects.create(person=person, key=key, event=Event.STUDY_FINISHED, study=study)
-    page = seen(signed_in, "news")
+    page = get_page(signed_in, "news")
     assert page.count("A study is finished") == 2
     assert "2<span" in page, "the number in the menu"
     first = News.objects.filter(person=user).first()
@@ -64,11 +64,11 @@ def test_news_are_counted_shown_and_read(signed_in, user, other, make_study):
     signed_in.post(reverse("news-read"), {"news": [first.pk, foreign.pk]})
     assert set(News.objects.exclude(read_at=None)) == {first}
     signed_in.post(reverse("news-read"))
-    assert News.objects.filter(read_at=None).count() == 2, "those of others"
-    assert "Mark as read" not in seen(signed_in, "news")
+    assert News.objects.filter(read_at=None).count() == 2, "the news of the other person stays unread"
+    assert "Mark as read" not in get_page(signed_in, "news")
 
 
-def test_news_of_what_was_deleted_are_gone(signed_in, user, make_study):
+def test_news_about_a_deleted_study_is_deleted(signed_in, user, make_study):
     study = make_study(owner=user)
     News.objects.create(person=user, key="one", event=Event.STUDY_FINISHED, study=study)
     signed_in.delete(f"/api/v1/studies/{study.pk}/")
@@ -80,29 +80,29 @@ def test_news_of_what_was_deleted_are_gone(signed_in, user, make_study):
 # --- choices --------------------------------------------------------------------------------------------------------
 
 
-def test_a_person_chooses(signed_in, user):
-    page = seen(signed_in, "notifications")
+def test_a_person_chooses_notifications(signed_in, user):
+    page = get_page(signed_in, "notifications")
     assert page.count(" checked") == 2 * len(Event), "news by default, and a new webhook's events"
     signed_in.post(reverse("notifications"), {"language": "ne", "image.positive email": "on"})
     assert {(one.event, one.channel) for one in Choice.objects.filter(person=user, wanted=True)} == {
         ("image.positive", "email")
     }
     assert Reader.objects.get(person=user).language == "ne"
-    assert seen(signed_in, "notifications").count(" checked") == 1 + len(Event)
+    assert get_page(signed_in, "notifications").count(" checked") == 1 + len(Event)
     assert Entry.objects.filter(action="settings_change", person="ada").exists()
 
 
-def test_a_department_is_its_managers_to_choose_for(signed_in, user, other, make_department):
+def test_only_managers_choose_the_notifications_of_a_department(signed_in, user, other, make_department):
     department = make_department(manager=user)
     address = reverse("department-notifications", args=["radiology"])
-    given = {"language": "en", "address": "chest@hospital.example", "image.positive email": "on"}
-    signed_in.post(address, given)
+    form = {"language": "en", "address": "chest@hospital.example", "image.positive email": "on"}
+    signed_in.post(address, form)
     assert Mailbox.objects.get(department=department).address == "chest@hospital.example"
     assert Choice.objects.get(department=department, wanted=True).event == "image.positive"
-    assert "Enter a valid email" in signed_in.post(address, {**given, "address": "nobody"}).content.decode()
+    assert "Enter a valid email" in signed_in.post(address, {**form, "address": "nobody"}).content.decode()
     department.memberships.update(role="reader")
     assert signed_in.get(address).status_code == 404
-    assert signed_in.post(address, given).status_code == 404
+    assert signed_in.post(address, form).status_code == 404
 
 
 # --- webhooks -------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_a_webhook_is_added_and_its_secret_shown_once(signed_in, user):
     webhook = Webhook.objects.get(user=user)
     assert webhook.events == ["image.positive"]
     assert "whsec_" in page
-    assert "whsec_" not in seen(signed_in, "webhook", webhook.pk)
+    assert "whsec_" not in get_page(signed_in, "webhook", webhook.pk)
     assert "must begin with https" in signed_in.post(
         reverse("webhook-add"), {"url": "http://10.0.0.1/"}, follow=True
     ).content.decode()  # fmt: skip
@@ -124,25 +124,25 @@ def test_deliveries_are_listed_and_sent_again(signed_in, user):
     webhook, _ = services.create_webhook(Identity(user=user), URL)
     signed_in.post(reverse("webhook-test", args=[webhook.pk]))
     Delivery.objects.update(state=State.DEAD, attempts=7, last_error="answered 500")
-    page = seen(signed_in, "webhook", webhook.pk)
+    page = get_page(signed_in, "webhook", webhook.pk)
     assert all(text in page for text in ("given up", "answered 500", "7 attempts", "webhook.test"))
     signed_in.post(reverse("webhook-send-again", args=[webhook.pk, Delivery.objects.get().pk]))
     assert Delivery.objects.get().state == State.WAITING
     assert Entry.objects.filter(action="send_again").exists()
-    assert "Its waiting deliveries are dropped." in seen(signed_in, "webhook-delete", webhook.pk)
-    assert Webhook.objects.exists(), "a page that asks deletes nothing"
+    assert "Its waiting deliveries are dropped." in get_page(signed_in, "webhook-delete", webhook.pk)
+    assert Webhook.objects.exists(), "the page that asks for confirmation deletes nothing"
     signed_in.post(reverse("webhook-delete", args=[webhook.pk]))
     assert not Webhook.objects.exists()
 
 
-def test_anothers_webhook_does_not_exist(signed_in, other, make_department, user):
+def test_the_webhook_of_someone_else_is_not_found(signed_in, other, make_department, user):
     foreign, _ = services.create_webhook(Identity(user=other), URL)
     department = make_department(reader=user)
-    of_department, _ = services.create_webhook(Identity(user=other), URL, department=department)
+    department_webhook, _ = services.create_webhook(Identity(user=other), URL, department=department)
     own, _ = services.create_webhook(Identity(user=user), URL)
     services.send_test(foreign)
     delivery = Delivery.objects.get()
-    for webhook in (foreign, of_department):
+    for webhook in (foreign, department_webhook):
         assert signed_in.get(reverse("webhook", args=[webhook.pk])).status_code == 404
         for name in ("webhook-test", "webhook-delete"):
             assert signed_in.post(reverse(name, args=[webhook.pk])).status_code == 404
@@ -151,8 +151,8 @@ def test_anothers_webhook_does_not_exist(signed_in, other, make_department, user
     assert signed_in.post(reverse("failure-delivery", args=[delivery.pk])).status_code == 404
     assert signed_in.post(reverse("department-webhook-add", args=["radiology"]), {"url": URL}).status_code == 404
     department.memberships.update(role="manager")
-    assert "receiver.example" in seen(signed_in, "department-notifications", "radiology")
-    seen(signed_in, "webhook", of_department.pk)
+    assert "receiver.example" in get_page(signed_in, "department-notifications", "radiology")
+    get_page(signed_in, "webhook", department_webhook.pk)
 
 
 # --- failures -------------------------------------------------------------------------------------------------------
@@ -160,9 +160,9 @@ def test_anothers_webhook_does_not_exist(signed_in, other, make_department, user
 
 @pytest.fixture
 def failed(user, other, make_image, make_department):
-    """Failed images by who has them: ada's, what ada sent to a department, that department's, another's, a guest's."""
+    """Failed images: ada's, ada's and another person's in a department, one in another department, a guest's."""
     mine, theirs = make_department("mine", uploader=user), make_department("theirs")
-    about = {"error_code": "image_corrupt", "error_detail": "It is damaged."}
+    error = {"error_code": "image_corrupt", "error_detail": "It is damaged."}
     owners = {
         "own": {"owner": user},
         "sent": {"department": mine, "uploaded_by": user},
@@ -170,19 +170,19 @@ def failed(user, other, make_image, make_department):
         "foreign": {"department": theirs, "uploaded_by": other},
         "guest": {},
     }
-    return {name: make_image(Status.FAILED, filename=f"{name}.jpg", **about, **owner) for name, owner in owners.items()}
+    return {name: make_image(Status.FAILED, filename=f"{name}.jpg", **error, **owner) for name, owner in owners.items()}
 
 
 def names(page, failed):
     return {name for name in failed if f"{name}.jpg" in page}
 
 
-def test_failures_are_listed_to_those_whom_they_concern(signed_in, user, boss, failed):
-    assert names(seen(signed_in, "failures"), failed) == {"own", "sent"}
+def test_failures_are_listed_to_the_people_they_concern(signed_in, user, boss, failed):
+    assert names(get_page(signed_in, "failures"), failed) == {"own", "sent"}
     user.memberships.update(role="manager")
-    assert names(seen(signed_in, "failures"), failed) == {"own", "sent", "department"}
+    assert names(get_page(signed_in, "failures"), failed) == {"own", "sent", "department"}
     signed_in.force_login(boss)
-    page = seen(signed_in, "failures")
+    page = get_page(signed_in, "failures")
     assert names(page, failed) == set(failed)
     assert "It is damaged." in page
     assert "image_corrupt" in page
@@ -190,37 +190,37 @@ def test_failures_are_listed_to_those_whom_they_concern(signed_in, user, boss, f
 
 def test_a_failure_is_acknowledged(signed_in, user, failed):
     assert signed_in.post(reverse("failure-image", args=[failed["own"].pk])).status_code == 302
-    assert names(seen(signed_in, "failures"), failed) == {"sent"}
+    assert names(get_page(signed_in, "failures"), failed) == {"sent"}
     assert Acknowledgement.objects.get().by == user
     assert Entry.objects.get(action="acknowledge").object_id == str(failed["own"].pk)
     for name in ("department", "foreign", "guest"):
         assert signed_in.post(reverse("failure-image", args=[failed[name].pk])).status_code == 404
     assert Acknowledgement.objects.count() == 1
     type(failed["own"]).objects.filter(pk=failed["own"].pk).update(finished_at=timezone.now())
-    assert names(seen(signed_in, "failures"), failed) == {"own", "sent"}, "it has failed once more"
+    assert names(get_page(signed_in, "failures"), failed) == {"own", "sent"}, "it has failed again"
 
 
-def test_zips_that_failed(signed_in, user, make_study, other):
+def test_failed_zips_are_listed_and_acknowledged(signed_in, user, make_study, other):
     for owner in (user, other):
         study = make_study(owner=owner)
         Archive.objects.create(
             study=study, filename=f"{owner}.zip", total=1, state="failed", dispatched_at=study.created_at,
             error_code="archive_corrupt", error_detail="The ZIP is cut off.",
         )  # fmt: skip
-    page = seen(signed_in, "failures")
+    page = get_page(signed_in, "failures")
     assert ("ada.zip" in page, "The ZIP is cut off." in page, "other.zip" in page) == (True, True, False)
     mine, foreign = (Archive.objects.get(filename=f"{name}.zip") for name in ("ada", "other"))
     assert signed_in.post(reverse("failure-archive", args=[foreign.pk])).status_code == 404
     signed_in.post(reverse("failure-archive", args=[mine.pk]))
-    assert "ada.zip" not in seen(signed_in, "failures")
+    assert "ada.zip" not in get_page(signed_in, "failures")
 
 
-def test_dead_letters(signed_in, user, other):
+def test_dead_deliveries_are_listed_sent_again_and_discarded(signed_in, user, other):
     for person in (user, other):
         webhook, _ = services.create_webhook(Identity(user=person), URL)
         services.send_test(webhook)
     Delivery.objects.update(state=State.DEAD, last_error="answered 500")
-    assert seen(signed_in, "failures").count("answered 500") == 1
+    assert get_page(signed_in, "failures").count("answered 500") == 1
     mine = Delivery.objects.get(destination=str(Webhook.objects.get(user=user).pk))
     signed_in.post(reverse("failure-delivery", args=[mine.pk]), {"do": "again"})
     assert Delivery.objects.get(pk=mine.pk).state == State.WAITING
@@ -234,6 +234,6 @@ def test_the_number_of_queries_does_not_grow(signed_in, user, make_image, django
     for number in range(12):
         make_image(Status.FAILED, owner=user, error_code="x")
         News.objects.create(person=user, key=str(number), event=Event.FAILED, image=user.image_set.first())
-    for name, most in (("failures", 18), ("news", 12)):
-        with django_assert_max_num_queries(most):
-            seen(signed_in, name)
+    for name, limit in (("failures", 18), ("news", 12)):
+        with django_assert_max_num_queries(limit):
+            get_page(signed_in, name)

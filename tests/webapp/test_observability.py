@@ -1,4 +1,4 @@
-"""What leaves for Sentry and OpenTelemetry, as their servers would get it: nothing that names a patient or a file."""
+"""The data sent to Sentry and OpenTelemetry, as their servers receive it: nothing in it names a patient or a file."""
 
 import gzip
 import subprocess
@@ -27,8 +27,8 @@ def create_image(identity, file, *, filename, patient="", **more):
 uploads.create_image = create_image
 async def main():
     transport = httpx.ASGITransport(asgi.application, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as by:
-        answer = await by.post("/api/v1/images/?note=born-1950", data={"patient": "Jane-Doe"},
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.post("/api/v1/images/?note=born-1950", data={"patient": "Jane-Doe"},
             files={"file": ("doe-thorax.jpg", b"born-1950")}, headers={"X-Request-ID": "request-0001"})
         assert answer.status_code == 500, answer.text
 asyncio.run(main())
@@ -37,13 +37,13 @@ asyncio.run(main())
 
 @pytest.fixture
 def received() -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
-    """A server's port, and the path and body of each POST that it has got."""
-    got: list[tuple[str, bytes]] = []
+    """A server's port, and the path and body of each POST that it has received."""
+    posts: list[tuple[str, bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.path, gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body))
+            posts.append((self.path, gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body))
             self.send_response(200)
             self.end_headers()
 
@@ -52,7 +52,7 @@ def received() -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port, got
+    yield server.server_port, posts
     server.shutdown()
 
 
@@ -66,9 +66,9 @@ def run(tmp_path, **environment: str) -> None:
 
 @pytest.mark.long
 def test_an_error_reaches_sentry_without_anything_about_the_patient(tmp_path, received):
-    port, got = received
+    port, posts = received
     run(tmp_path, SENTRY_DSN=f"http://key@127.0.0.1:{port}/1")
-    events = b"".join(body for _, body in got)
+    events = b"".join(body for _, body in posts)
     assert b'"RuntimeError"' in events
     assert b"request-0001" in events
     assert b"create_image" in events
@@ -77,10 +77,10 @@ def test_an_error_reaches_sentry_without_anything_about_the_patient(tmp_path, re
 
 @pytest.mark.long
 def test_a_request_reaches_the_collector_without_anything_about_the_patient(tmp_path, received):
-    port, got = received
+    port, posts = received
     run(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}", OTEL_METRICS_EXPORTER="none")
-    assert {path for path, _ in got} == {"/v1/traces"}
-    spans = b"".join(body for _, body in got)
+    assert {path for path, _ in posts} == {"/v1/traces"}
+    spans = b"".join(body for _, body in posts)
     assert b"api/v1/images/" in spans
     assert b"request-0001" in spans
     assert b"pneumoqueue-web" in spans
@@ -97,7 +97,7 @@ def test_a_request_reaches_the_collector_without_anything_about_the_patient(tmp_
 def test_missing_packages_are_reported(monkeypatch, variable, module, start):
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delenv(variable, raising=False)
-    start()  # not asked for, and not looked for
+    start()  # not configured, so not imported
     monkeypatch.setenv(variable, "http://key@127.0.0.1:1/1")
     with pytest.raises(ImproperlyConfigured, match=rf"{variable} is set.*requirements/observability.in"):
         start()

@@ -1,4 +1,4 @@
-"""Every field of every form and of every request's JSON takes odd values, or refuses them with a reason."""
+"""Every field of every form and of every JSON body accepts odd values, or refuses them with a reason."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ TEXTS = (
 )  # fmt: skip
 ODD = ("a\0b", "\u202egpj.a", LONG[:5000], "-1", "9" * 40, "NaN", "2024-02-30")
 VALUES = (None, True, -1, 0, 2**63, 1e308, [], {}, [[]], [None], {"a": {}}, ["a", "a"])
-#: Of lists and pages.
+#: Query parameters of lists and pages.
 PARAMETERS = (
     "search", "cursor", "page", "page_size", "ordering", "department", "patient", "study", "status", "wait", "next",
     "created_after", "waiting_hours", "since", "model", "list", "limit", "offset", "fhirVersion",
@@ -31,7 +31,7 @@ def hospital(make_department: Callable[..., Any], make_image: Callable[..., Imag
     return Hospital(make_department, make_image)
 
 
-def changed(body: dict[str, Any], values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+def variants(body: dict[str, Any], values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
     """The body with each of its fields in turn replaced by each of the values."""
     for name in body:
         for value in values:
@@ -39,18 +39,18 @@ def changed(body: dict[str, Any], values: tuple[Any, ...]) -> Iterator[dict[str,
 
 
 @pytest.mark.parametrize("role", ["manager", "guest", "administrator"])
-def test_each_field_of_a_form_or_of_json_is_taken_or_refused(hospital: Hospital, role: str) -> None:
+def test_each_field_of_a_form_or_of_json_accepts_or_refuses_odd_values(hospital: Hospital, role: str) -> None:
     actor, wrong = hospital.actor(role), []
     for route in walk.routes():
         make = BODIES.get(str(route))
         if make is None:
             continue
         is_json = route.path.startswith(("/api/", "/predict")) and not route.path.endswith("images/")
-        for body in changed(make(), TEXTS + VALUES if is_json else TEXTS):
+        for body in variants(make(), TEXTS + VALUES if is_json else TEXTS):
             try:
                 answer = actor.ask(route, body)
             except (TypeError, ValueError):
-                continue  # the client of the tests cannot send it
+                continue  # the test client cannot send it
             if answer.status_code >= 500:
                 wrong.append(f"{route} {json.dumps(body, default=str)[:120]}: {answer.status_code}")
             elif is_json and answer.status_code >= 400 and not answer.json().get("code"):
@@ -59,7 +59,7 @@ def test_each_field_of_a_form_or_of_json_is_taken_or_refused(hospital: Hospital,
 
 
 @pytest.mark.parametrize("role", ["guest", "administrator"])
-def test_each_parameter_of_an_address_is_taken_or_refused(hospital: Hospital, role: str) -> None:
+def test_each_query_parameter_accepts_or_refuses_odd_values(hospital: Hospital, role: str) -> None:
     actor, wrong = hospital.actor(role), []
     for route in walk.routes():
         if route.method != "GET":

@@ -1,4 +1,4 @@
-"""Studies of which more files are to come."""
+"""Open studies, for which more files are expected."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def finished():
     return Delivery.objects.filter(kind="study.finished").count()
 
 
-def test_it_needs_no_file_yet_and_does_not_finish_before_it_is_closed(user_client, study, read, problem):
+def test_an_open_study_needs_no_file_and_does_not_finish_before_it_is_closed(user_client, study, read, problem):
     assert (study["status"], study["total"], study["open"], study["patient"]) == ("queued", 0, True, "P-1")
     problem(user_client.post(STUDIES, {"name": "nothing"}), 400, "invalid_request")
     add(user_client, study, "a.jpg")
@@ -45,10 +45,10 @@ def test_it_needs_no_file_yet_and_does_not_finish_before_it_is_closed(user_clien
     assert finished() == 1
 
 
-def test_it_closes_by_itself_when_nothing_has_come_for_long(user_client, study):
+def test_it_closes_by_itself_if_nothing_arrives_for_long(user_client, study):
     Study.objects.update(open_until=timezone.now() + timedelta(seconds=5))
     add(user_client, study, "a.txt", content=b"text")
-    assert reconciliation.reconcile(reconciliation.Workers())["closed"] == 0, "a file moves the end"
+    assert reconciliation.reconcile(reconciliation.Workers())["closed"] == 0, "a new file postpones the end"
     Study.objects.update(open_until=timezone.now() - timedelta(seconds=1))
     assert opening.close_abandoned(10) == 1
     assert user_client.get(study["url"]).json()["status"] == "finished"
@@ -62,10 +62,10 @@ def test_it_can_be_cancelled_while_it_waits_for_files(user_client, study, proble
     problem(more, 409, "study_cancelled")
 
 
-def test_the_answer_tells_what_was_refused_and_what_was_sent_before(user_client, study):
+def test_the_response_lists_refused_files_and_duplicates(user_client, study):
     before = user_client.upload(PNG).json()
     first = add(user_client, study, "a.jpg", "b.jpg")
-    assert [one["filename"] for one in first["duplicates"]] == ["b.jpg"], "the second of two"
+    assert [one["filename"] for one in first["duplicates"]] == ["b.jpg"], "the second of two equal files"
     assert "refused" not in first
     assert add(user_client, study, "c.jpg", content=JPEG + b"x")["duplicates"] == []
     again = add(user_client, study, "again.png", content=PNG)
@@ -73,7 +73,7 @@ def test_the_answer_tells_what_was_refused_and_what_was_sent_before(user_client,
     assert add(user_client, study, "notes.txt", content=b"text")["refused"][0]["filename"] == "notes.txt"
 
 
-def test_the_page_closes_it(user, client, user_client, study):
+def test_it_is_closed_on_its_page(user, client, user_client, study):
     client.force_login(user)
     page = client.get(f"/studies/{study['id']}/").content.decode()
     assert "More files are expected" in page
@@ -81,7 +81,7 @@ def test_the_page_closes_it(user, client, user_client, study):
     assert "More files are expected" not in client.get(f"/studies/{study['id']}/").content.decode()
 
 
-def test_a_study_that_is_sent_by_dicom_says_that_it_is_still_arriving(client, user, study):
+def test_the_page_of_a_study_from_dicom_says_that_images_are_still_arriving(client, user, study):
     client.force_login(user)
     page = f"/studies/{study['id']}/"
     assert "half an hour" in client.get(page).text

@@ -1,4 +1,4 @@
-"""The outbox: written once in the caller's transaction, claimed by one, tried again, dead in the end, purged."""
+"""The outbox: deliveries are written once in the caller's transaction, claimed, retried, given up and purged."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -32,7 +32,7 @@ def state_of(delivery):
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def test_a_delivery_comes_and_goes_with_the_transaction_of_what_it_announces(db, commit, sent):
+def test_a_delivery_is_committed_or_rolled_back_with_the_event_that_it_announces(db, commit, sent):
     with commit(), transaction.atomic():
         outbox.put("test", "event", {})
         transaction.set_rollback(True)
@@ -44,7 +44,7 @@ def test_a_delivery_comes_and_goes_with_the_transaction_of_what_it_announces(db,
 
 
 @pytest.mark.django_db(transaction=True)
-def test_outside_of_a_transaction_nothing_can_be_put():
+def test_put_fails_outside_of_a_transaction():
     with pytest.raises(transaction.TransactionManagementError):
         outbox.put("test", "event", {})
 
@@ -55,7 +55,7 @@ def test_the_same_event_is_written_once(db):
     assert Delivery.objects.count() == 1
 
 
-def test_without_a_broker_the_delivery_is_written_all_the_same(db, no_broker, commit):
+def test_a_delivery_is_written_even_without_a_broker(db, no_broker, commit):
     with commit():
         put()
     assert outbox.claim("a").key == "event"
@@ -83,7 +83,7 @@ def test_many_workers_at_once_take_each_delivery_once():
     assert sorted(taken) == sorted(str(number) for number in range(40))
 
 
-def test_the_longest_due_goes_first_and_one_at_a_time_to_a_receiver(db):
+def test_the_longest_due_delivery_goes_first_and_one_at_a_time_to_each_receiver(db):
     first, second, other = put("1", destination="slow"), put("2", destination="slow"), put("3", destination="other")
     assert outbox.claim("a").pk == first.pk
     assert outbox.claim("b").pk == other.pk
@@ -92,18 +92,18 @@ def test_the_longest_due_goes_first_and_one_at_a_time_to_a_receiver(db):
     assert outbox.claim("c").pk == second.pk
 
 
-def test_what_a_dead_process_was_sending_is_sent_again(db):
+def test_the_delivery_of_a_dead_process_is_sent_again(db):
     put()
     lost = outbox.claim("a")
     assert outbox.release_abandoned() == 0
-    make_due(lost)  # its claim has ended
+    make_due(lost)  # its claim has expired
     assert outbox.release_abandoned() == 1
     again = Delivery.objects.get()
     assert (again.state, again.attempts, again.pk) == (State.WAITING, 1, lost.pk)
     assert again.last_error
     make_due(again)
     assert outbox.claim("b").attempts == 2
-    # The worker that counted as dead changes nothing any more.
+    # The worker that was presumed dead can change nothing any more.
     assert not outbox.delivered(lost)
     outbox.failed(lost, NotDeliveredError("late"))
     assert state_of(lost) == State.SENDING
@@ -130,7 +130,7 @@ def test_the_waits_grow_threefold_up_to_six_hours(db):
     assert len({round(took / due, 3) for took, due in zip(waits, expected, strict=True)}) > 3, "no jitter"
 
 
-def test_a_delivery_that_is_too_old_is_dead_and_stays(db):
+def test_an_expired_delivery_is_dead_and_stays(db):
     delivery = put()
     Delivery.objects.update(expires_at=timezone.now())
     outbox.failed(outbox.claim("a"), NotDeliveredError("answered 500"))
@@ -140,29 +140,29 @@ def test_a_delivery_that_is_too_old_is_dead_and_stays(db):
     assert outbox.claim("a") is None
 
 
-def test_a_permanent_failure_is_not_tried_again(db):
+def test_a_permanent_failure_is_not_retried(db):
     delivery = put()
     outbox.failed(outbox.claim("a"), NotDeliveredError("gone", permanent=True))
     assert state_of(delivery) == State.DEAD
 
 
-def test_one_delivery_asks_for_all_whether_the_receiver_is_back(db):
+def test_one_delivery_tries_an_unreachable_receiver_for_all(db):
     first, *others = (put(str(number), destination="down") for number in range(4))
     elsewhere = put("elsewhere", destination="up")
     outbox.failed(outbox.claim("a"), NotDeliveredError("no answer", unreachable=True))
-    # Nor is it asked for what comes meanwhile.
+    # A delivery that is added meanwhile waits as well.
     others.append(put("new", destination="down"))
     until = Silence.objects.get().until
     rest = Delivery.objects.filter(destination="down")
     assert set(rest.values_list("next_attempt_at", flat=True)) == {until}
     assert outbox.claim("a").pk == elsewhere.pk
     assert outbox.claim("a") is None
-    # It is asked once more, and does not answer.
+    # The receiver is tried once more, and does not answer.
     rest.update(next_attempt_at=timezone.now())
     outbox.failed(outbox.claim("a"), NotDeliveredError("no answer", unreachable=True))
     assert outbox.claim("a") is None
     assert Silence.objects.get().until > until
-    # Once it answers to one, which somebody sends by hand, everything is due.
+    # Someone sends one delivery by hand. Once the receiver accepts it, all others are due.
     outbox.send_again([others[-1].pk], states=(State.WAITING,))
     taken = []
     while delivery := outbox.claim("a"):
@@ -173,7 +173,7 @@ def test_one_delivery_asks_for_all_whether_the_receiver_is_back(db):
     assert not Silence.objects.exists()
 
 
-def test_a_receiver_that_is_down_is_asked_every_quarter_of_an_hour(db):
+def test_an_unreachable_receiver_is_tried_every_quarter_of_an_hour(db):
     delivery, waits = put(destination="down"), []
     for _ in range(7):
         make_due(delivery)
@@ -183,7 +183,7 @@ def test_a_receiver_that_is_down_is_asked_every_quarter_of_an_hour(db):
     assert all(0.7 * due <= took <= 1.3 * due for took, due in zip(waits, expected, strict=True)), waits
 
 
-def test_a_bad_answer_holds_up_no_other_delivery(db):
+def test_an_error_response_delays_no_other_delivery(db):
     put("1", destination="a")
     second = put("2", destination="a")
     outbox.failed(outbox.claim("a"), NotDeliveredError("answered 500"))
@@ -207,10 +207,10 @@ def test_old_deliveries_that_arrived_are_purged_and_nothing_else(db):
     assert set(Delivery.objects.values_list("key", flat=True)) == {"0", "dead one"}
 
 
-def test_what_is_due_is_found_by_an_index(db):
-    """However many were delivered, only those that are due are looked at."""
+def test_due_deliveries_are_found_by_an_index(db):
+    """Only due deliveries are read, however many have been delivered."""
     if connection.vendor != "sqlite":
-        pytest.skip("other databases choose by what they hold, which is nothing here")
+        pytest.skip("other databases plan by the contents of their tables, which are empty here")
     now = timezone.now()
     due = Delivery.objects.filter(state=State.WAITING, next_attempt_at__lte=now).exclude(destination__in=["a"])
     plan = due.order_by("next_attempt_at").explain()

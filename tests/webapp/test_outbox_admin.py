@@ -1,4 +1,4 @@
-"""Administrators see what waits and what is dead in the outbox, and send it again."""
+"""Administrators see waiting and dead deliveries in the outbox, and send dead ones again."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""API tokens on a page and in the API, and the end of an account."""
+"""API tokens on a page and in the API, and the deletion of an account."""
 
 import re
 from datetime import date, timedelta
@@ -27,7 +27,7 @@ LOGIN = {"login": "ada", "password": PASSWORD}
 
 @pytest.fixture
 def browser(client: Client, user: User) -> Client:
-    """Ada's, who has just confirmed her password."""
+    """The browser of ada, who has just confirmed her password."""
     client.post("/accounts/login/", LOGIN)
     client.post("/accounts/reauthenticate/?next=/", {"password": PASSWORD})
     return client
@@ -39,9 +39,9 @@ def browser(client: Client, user: User) -> Client:
 def test_a_token_is_named_shown_once_and_revoked(browser: Client, new_client: type[Client], user: User) -> None:
     answer = browser.post(PAGE, {"name": "scanner in room 3", "days": "30"})
     key = re.findall(r'class="secret" readonly value="(\S+)"', answer.content.decode())[0]
-    kept = user.api_tokens.get()
-    assert kept.name == "scanner in room 3"
-    assert timedelta(days=29) < kept.expires_at - timezone.now() <= timedelta(days=30)
+    token = user.api_tokens.get()
+    assert token.name == "scanner in room 3"
+    assert timedelta(days=29) < token.expires_at - timezone.now() <= timedelta(days=30)
     again = browser.get(PAGE).content.decode()
     assert key not in again
     assert "scanner in room 3" in again
@@ -49,24 +49,24 @@ def test_a_token_is_named_shown_once_and_revoked(browser: Client, new_client: ty
     headers = {"Authorization": f"Token {key}"}
     assert new_client().get("/api/v1/images/", headers=headers).status_code == 200
     assert "never" not in browser.get(PAGE).content.decode()
-    browser.post(f"{PAGE}{kept.pk}/revoke/")
+    browser.post(f"{PAGE}{token.pk}/revoke/")
     assert new_client().get("/api/v1/images/", headers=headers).status_code == 401
 
 
-def test_making_a_token_asks_for_the_password_again(client: Client, user: User) -> None:
+def test_creating_a_token_asks_for_the_password_again(client: Client, user: User) -> None:
     client.post("/accounts/login/", LOGIN)
     assert client.get(PAGE).status_code == 200
     answer = client.post(PAGE, {"name": "script", "days": "30"})
     assert unquote(answer["Location"]) == f"/accounts/reauthenticate/?next={PAGE}"
     assert not user.api_tokens.exists()
     shown = client.post(answer["Location"], {"password": PASSWORD, "next": PAGE})
-    assert b"Your new token" in shown.content, "what was sent goes on"
+    assert b"Your new token" in shown.content, "the first request is completed"
     assert user.api_tokens.get().name == "script"
 
 
-@pytest.mark.parametrize("given", [{"name": "", "days": "30"}, {"name": "x", "days": "100000"}, {"name": "x"}])
-def test_a_token_needs_a_name_and_an_end(browser: Client, user: User, given: dict[str, str]) -> None:
-    assert b"errorlist" in browser.post(PAGE, given).content
+@pytest.mark.parametrize("form", [{"name": "", "days": "30"}, {"name": "x", "days": "100000"}, {"name": "x"}])
+def test_a_token_needs_a_name_and_a_valid_lifetime(browser: Client, user: User, form: dict[str, str]) -> None:
+    assert b"errorlist" in browser.post(PAGE, form).content
     assert not user.api_tokens.exists()
 
 
@@ -105,17 +105,17 @@ def test_the_use_of_a_token_is_written_once_a_day(user: User, user_client: Clien
         assert [writes() for _ in range(3)] == [1, 0, 0]
 
 
-# --- the end of an account ------------------------------------------------------------------------------------------
+# --- deleting an account --------------------------------------------------------------------------------------------
 
 
-def test_an_account_goes_with_its_rows_and_files_and_nothing_else(
+def test_deleting_an_account_deletes_its_rows_and_files_and_nothing_else(
     browser: Client, user: User, make_department: Any, new_client: type[Client], zipped: bytes
 ) -> None:
     make_department("icu", uploader=user)
     browser.upload(patient="P-1", department="")
     browser.upload_study({"a.jpg": JPEG, "b.zip": zipped}, patient="P-2", department="")
-    theirs = browser.upload(patient="P-1", department="icu").json()["id"]
-    other = new_client().upload().json()["id"]
+    in_department = browser.upload(patient="P-1", department="icu").json()["id"]
+    of_guest = new_client().upload().json()["id"]
     tokens.issue(user, "scanner")
     page = browser.get(DELETE).content.decode()
     for line in ("images: 2", "studys: 1", "studies: 1", "patients: 2"):
@@ -123,14 +123,14 @@ def test_an_account_goes_with_its_rows_and_files_and_nothing_else(
     assert browser.post(DELETE)["Location"] == "/"
     assert "Your account is deleted" in browser.get("/").content.decode()
     assert not User.objects.filter(username="ada").exists()
-    assert {str(pk) for pk in Image.objects.values_list("pk", flat=True)} == {theirs, other}
-    assert Image.objects.get(pk=theirs).uploaded_by is None
+    assert {str(pk) for pk in Image.objects.values_list("pk", flat=True)} == {in_department, of_guest}
+    assert Image.objects.get(pk=in_department).uploaded_by is None
     assert not Study.objects.exists()
     assert not Archive.objects.exists()
     assert not Token.objects.exists()
     assert Patient.objects.get().department is not None
-    left = {name for folder in ("uploads", "archives") for name in _files(folder)}
-    assert left == {image.file.name for image in Image.objects.all()}
+    remaining = {name for folder in ("uploads", "archives") for name in _files(folder)}
+    assert remaining == {image.file.name for image in Image.objects.all()}
 
 
 def _files(folder: str) -> list[str]:
@@ -158,7 +158,7 @@ def test_verdicts_stay_without_the_reader_s_name(
     assert "former reader" in str(Review.objects.get())
 
 
-def test_the_last_administrator_stays(browser: Client, user: User) -> None:
+def test_the_last_administrator_cannot_delete_their_account(browser: Client, user: User) -> None:
     user.user_permissions.add(administer())
     page = browser.get(DELETE).content.decode()
     assert "only administrator" in page
@@ -166,13 +166,13 @@ def test_the_last_administrator_stays(browser: Client, user: User) -> None:
     assert browser.post(DELETE).status_code == 409
     assert User.objects.filter(pk=user.pk).exists()
     retired = User.objects.create_superuser("retired", is_active=False)
-    assert permissions.is_last_administrator(User.objects.get(pk=user.pk)), "who cannot sign in does not count"
+    assert permissions.is_last_administrator(User.objects.get(pk=user.pk)), "a person who cannot sign in does not count"
     User.objects.filter(pk=retired.pk).update(is_active=True)
     assert browser.post(DELETE).status_code == 302
     assert not User.objects.filter(pk=user.pk).exists()
 
 
-def test_the_only_manager_of_a_department_stays(
+def test_the_only_manager_of_a_department_cannot_delete_their_account(
     browser: Client, user: User, make_department: Any, make_image: Any
 ) -> None:
     department = make_department("icu", manager=user)
@@ -190,7 +190,7 @@ def test_the_only_manager_of_a_department_stays(
     assert not User.objects.filter(pk=user.pk).exists()
 
 
-def test_what_arrives_while_an_account_is_deleted_goes_with_it(
+def test_images_that_arrive_while_an_account_is_deleted_are_deleted_too(
     user: User, make_image: Any, monkeypatch, commit
 ) -> None:
     make_image(owner=user)

@@ -1,4 +1,4 @@
-"""Searches at a department's PACS, by page and API; what the PACS answers is in tests/worker/dicom."""
+"""Searches in a department's PACS, on pages and by the API; tests/worker/dicom tests the responses of the PACS."""
 
 from datetime import timedelta
 
@@ -34,10 +34,10 @@ def pacs(department):
 
 @pytest.fixture
 def search(pacs, user):
-    made = searching.search(Identity(user=user), pacs, {"patient_id": "4711"})
-    searching.finish(made, Progress.DONE, found=[FOUND, {**FOUND, "study_uid": "1.2.4", "patient_name": ""}])
-    made.refresh_from_db()
-    return made
+    created = searching.search(Identity(user=user), pacs, {"patient_id": "4711"})
+    searching.finish(created, Progress.DONE, found=[FOUND, {**FOUND, "study_uid": "1.2.4", "patient_name": ""}])
+    created.refresh_from_db()
+    return created
 
 
 @pytest.fixture
@@ -49,21 +49,21 @@ def api(user_client, pacs):
 
 
 def test_a_script_searches_and_fetches(api, pacs, user):
-    assert [one["name"] for one in api("get", "departments/radiology/pacs/").json()["results"]] == ["Archive"]
-    asked = api("post", "departments/radiology/pacs/searches/", patient_id="4711", date_from="2026-01-01")
-    assert asked.status_code == 202, asked.content
-    assert (asked.json()["state"], asked.json()["studies"]) == ("waiting", [])
-    made = Search.objects.get(pk=asked.json()["id"])
-    assert (made.criteria, made.asked_by) == ({"patient_id": "4711", "date_from": "2026-01-01"}, user)
-    assert Delivery.objects.get().payload == {"search": str(made.pk)}
-    searching.finish(made, Progress.DONE, found=[FOUND])
-    one = f"pacs-searches/{made.pk}/"
-    assert api("get", one).json()["studies"] == [{**FOUND, "here": False}]
-    assert api("post", f"{one}retrievals/", studies=["9.9"]).json()["code"] == "no_such_study"
-    [fetched] = api("post", f"{one}retrievals/", studies=["1.2.3", "1.2.3"]).json()
+    assert [row["name"] for row in api("get", "departments/radiology/pacs/").json()["results"]] == ["Archive"]
+    answer = api("post", "departments/radiology/pacs/searches/", patient_id="4711", date_from="2026-01-01")
+    assert answer.status_code == 202, answer.content
+    assert (answer.json()["state"], answer.json()["studies"]) == ("waiting", [])
+    search = Search.objects.get(pk=answer.json()["id"])
+    assert (search.criteria, search.asked_by) == ({"patient_id": "4711", "date_from": "2026-01-01"}, user)
+    assert Delivery.objects.get().payload == {"search": str(search.pk)}
+    searching.finish(search, Progress.DONE, found=[FOUND])
+    path = f"pacs-searches/{search.pk}/"
+    assert api("get", path).json()["studies"] == [{**FOUND, "here": False}]
+    assert api("post", f"{path}retrievals/", studies=["9.9"]).json()["code"] == "no_such_study"
+    [fetched] = api("post", f"{path}retrievals/", studies=["1.2.3", "1.2.3"]).json()
     assert (fetched["study_uid"], fetched["state"], fetched["expected"]) == ("1.2.3", "waiting", None)
     assert api("post", f"retrievals/{fetched['id']}/cancel/").status_code == 204
-    assert api("get", one).json()["retrievals"][0]["state"] == "cancelled"
+    assert api("get", path).json()["retrievals"][0]["state"] == "cancelled"
     assert {"dicom.search", "dicom.retrieval"} <= set(Entry.objects.values_list("kind", flat=True))
 
 
@@ -73,12 +73,12 @@ def test_a_script_searches_and_fetches(api, pacs, user):
      ({"patient_id": "47*"}, "invalid_request"), ({"patient_name": "a\\b"}, "invalid_request"),
      ({"patient": "1"}, "invalid_request"), ({"birth_date": "1.2.2020"}, "invalid_request")],
 )  # fmt: skip
-def test_what_cannot_be_searched_for_is_refused(api, wrong, code):
+def test_an_invalid_search_is_refused(api, wrong, code):
     assert api("post", "departments/radiology/pacs/searches/", **wrong).json()["code"] == code
     assert not Search.objects.exists()
 
 
-def test_which_pacs_is_said_unless_there_is_only_one(api, pacs):
+def test_the_pacs_must_be_named_unless_there_is_only_one(api, pacs):
     Destination.objects.create(name="B", retrieves="move", host="b", called_ae="B", department=pacs.department)
     search = "departments/radiology/pacs/searches/"
     assert api("post", search, patient_id="1").json()["code"] == "no_such_pacs"
@@ -87,7 +87,7 @@ def test_which_pacs_is_said_unless_there_is_only_one(api, pacs):
     assert api("post", search, patient_id="1", pacs=str(pacs.pk)).status_code == 202
 
 
-def test_a_department_has_not_everything_under_way_at_once(api, search, monkeypatch):
+def test_the_searches_and_retrievals_of_a_department_are_limited(api, search, monkeypatch):
     monkeypatch.setattr(searching, "MOST_RETRIEVALS", 1)
     answer = api("post", f"pacs-searches/{search.pk}/retrievals/", studies=["1.2.3", "1.2.4"])
     assert (answer.status_code, answer.json()["code"]) == (409, "pacs_busy")
@@ -96,14 +96,14 @@ def test_a_department_has_not_everything_under_way_at_once(api, search, monkeypa
     assert (answer.status_code, answer.json()["code"]) == (409, "pacs_busy")
 
 
-def test_a_reader_searches_and_fetches_by_the_pages(client, user, department, pacs):
+def test_a_reader_searches_and_fetches_on_the_pages(client, user, department, pacs):
     client.force_login(user)
     address = reverse("pacs", args=["radiology"])
     assert address in client.get(department.get_absolute_url()).content.decode()
     assert "a patient or dates" in client.post(address, {"pacs": str(pacs.pk)}).content.decode()
-    made = client.post(address, {"pacs": str(pacs.pk), "patient_id": "4711"})
+    answer = client.post(address, {"pacs": str(pacs.pk), "patient_id": "4711"})
     search = Search.objects.get()
-    assert made.headers["Location"] == search.get_absolute_url()
+    assert answer.headers["Location"] == search.get_absolute_url()
     page = client.get(search.get_absolute_url()).content.decode()
     assert "Searching the PACS …" in page
     assert "hx-get" in page
@@ -113,14 +113,14 @@ def test_a_reader_searches_and_fetches_by_the_pages(client, user, department, pa
     assert "The PACS has more than these 200." in page
     assert 'hx-get="/pacs-searches/' not in page
     client.post(search.get_absolute_url(), {"study": "1.2.3"})
-    one = Retrieval.objects.get()
+    retrieval = Retrieval.objects.get()
     Retrieval.objects.update(expected=2, arrived=1)
     assert "1 of 2 done" in client.get(search.get_absolute_url()).content.decode()
-    client.post(reverse("retrieval-cancel", args=[one.pk]))
+    client.post(reverse("retrieval-cancel", args=[retrieval.pk]))
     assert Retrieval.objects.get().state == Progress.CANCELLED
 
 
-def test_what_was_found_is_deleted_after_a_day(search, user):
+def test_search_results_are_deleted_after_a_day(search, user):
     searching.retrieve(Identity(user=user), search, ["1.2.3"])
     assert searching.delete_old() == 0
     Search.objects.update(created_at=timezone.now() - timedelta(days=2))
@@ -128,7 +128,7 @@ def test_what_was_found_is_deleted_after_a_day(search, user):
     assert not Retrieval.objects.exists()
 
 
-def test_a_page_of_what_was_found_costs_the_same_however_much_it_is(client, user, search, statements):
+def test_a_page_of_results_costs_the_same_however_many_there_are(client, user, search, statements):
     client.force_login(user)
     counts = []
     for number in (2, 50):
@@ -140,7 +140,7 @@ def test_a_page_of_what_was_found_costs_the_same_however_much_it_is(client, user
     assert counts[0] == counts[1]
 
 
-def test_a_patients_page_leads_to_a_search_for_them(client, user, department, pacs):
+def test_a_patients_page_links_to_a_search_for_them(client, user, department, pacs):
     client.force_login(user)
     patient = Patient.objects.create(department=department, identifier="P-4711")
     address = f"{reverse('pacs', args=['radiology'])}?patient={patient.pk}"

@@ -1,4 +1,4 @@
-"""Patients: made, changed, found, merged and deleted, through the API and the pages."""
+"""Patients are created, changed, found, merged and deleted, through the API and on pages."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -32,7 +32,7 @@ def merge(client, kept, other):
 
 @pytest.fixture
 def team(make_department, django_user_model):
-    """A department's members, each with a signed-in browser, and one of no department."""
+    """A department, and the signed-in browsers of its members and of a non-member."""
     people = {name: django_user_model.objects.create_user(name, password=PASSWORD) for name in ROLES}
     department = make_department("radiology", **{name: people[name] for name in ("reader", "uploader", "manager")})
     browsers = {}
@@ -45,7 +45,7 @@ def team(make_department, django_user_model):
 ROLES = ("reader", "uploader", "manager", "non-member")
 
 
-# --- making and changing --------------------------------------------------------------------------------------------
+# --- creating and changing ------------------------------------------------------------------------------------------
 
 
 def test_a_patient_is_created_with_the_given_fields(user_client, user):
@@ -67,10 +67,10 @@ def test_a_guests_patient_comes_with_a_token(client):
     assert Client().get(PATIENTS).json()["results"] == []
 
 
-def test_of_each_owner_an_identifier_names_one_patient(user_client, client, user, problem):
+def test_an_identifier_is_unique_for_each_owner(user_client, client, user, problem):
     assert make(user_client, identifier="P-1").status_code == 201
     problem(make(user_client, identifier="P-1"), 409, "patient_exists")
-    assert make(client, identifier="P-1").status_code == 201, "somebody else's is another patient"
+    assert make(client, identifier="P-1").status_code == 201, "that of another owner is another patient"
     other = Patient.objects.create(owner=user, identifier="P-2")
     problem(change(user_client, other, identifier="P-1"), 409, "patient_exists")
     other.refresh_from_db()
@@ -91,14 +91,14 @@ def test_of_each_owner_an_identifier_names_one_patient(user_client, client, user
         ({"identifier": "P", "department": "surgery"}, 404, "department_not_found"),
     ],
 )
-def test_what_is_wrong_is_named_and_nothing_is_made(user_client, problem, fields, status, code):
+def test_an_invalid_patient_is_refused_and_nothing_is_created(user_client, problem, fields, status, code):
     detail = problem(make(user_client, **fields), status, code)["detail"]
     assert not Patient.objects.exists()
     if "birthdate" in fields:
-        assert "birth_date" in detail, "the fields that there are"
+        assert "birth_date" in detail, "the error lists the known fields"
 
 
-def test_a_change_leaves_the_other_fields(user_client, user):
+def test_a_change_keeps_the_other_fields(user_client, user):
     patient = Patient.objects.create(owner=user, identifier="P-1", name="Ada", birth_date=date(2020, 1, 2), sex="F")
     fields = change(user_client, patient, name="Ada L.", birth_date=None).json()
     assert (fields["identifier"], fields["name"], fields["birth_date"], fields["sex"]) == (
@@ -110,21 +110,21 @@ def test_a_change_leaves_the_other_fields(user_client, user):
     assert change(user_client, patient, sex="").json()["sex"] == ""
 
 
-def test_changes_and_merges_are_recorded_without_what_is_in_them(user_client, user):
-    made = make(user_client, identifier="P-1", name="Ada").json()
+def test_the_audit_records_changes_and_merges_without_the_values(user_client, user):
+    created = make(user_client, identifier="P-1", name="Ada").json()
     patient = Patient.objects.get()
     change(user_client, patient, name="Ada L.", sex="F")
     change(user_client, patient, sex="F")
     other = Patient.objects.create(owner=user, identifier="P-2")
     merge(user_client, patient, other)
-    done = Entry.objects.filter(kind="studies.patient", object_id=made["id"]).order_by("pk")
-    assert [entry.action for entry in done] == ["create", "change", "merge"]
-    assert json.loads(done[1].details) == {"fields": ["name", "sex"]}
-    assert json.loads(done[2].details) == {"other": str(other.pk)}
+    entries = Entry.objects.filter(kind="studies.patient", object_id=created["id"]).order_by("pk")
+    assert [entry.action for entry in entries] == ["create", "change", "merge"]
+    assert json.loads(entries[1].details) == {"fields": ["name", "sex"]}
+    assert json.loads(entries[2].details) == {"other": str(other.pk)}
     assert "Ada" not in "".join(entry.details for entry in Entry.objects.all())
 
 
-def test_who_has_gone_meanwhile_does_not_come_back(user, problem):
+def test_saving_a_deleted_patient_does_not_restore_it(user, problem):
     patient = Patient.objects.create(owner=user, identifier="P-1")
     Patient.objects.all().delete()
     with pytest.raises(patients.Refused) as refused:
@@ -133,30 +133,30 @@ def test_who_has_gone_meanwhile_does_not_come_back(user, problem):
     assert not Patient.objects.exists()
 
 
-# --- who may --------------------------------------------------------------------------------------------------------
+# --- permissions ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_who_may_do_what_with_a_departments_patient(team, role):
+def test_the_role_decides_what_one_may_do_with_a_departments_patient(team, role):
     department, browsers = team
-    by = browsers[role]
+    browser = browsers[role]
     kept, other = (Patient.objects.create(department=department, identifier=f"P-{n}") for n in range(2))
-    hidden = 404 if role == "non-member" else 403
-    sender = role in ("uploader", "manager")
-    assert by.get(f"{PATIENTS}{kept.pk}/").status_code == (404 if role == "non-member" else 200)
-    made = make(by, identifier="P-9", department="radiology").status_code
-    assert made == (201 if sender else hidden)
-    assert change(by, kept, name="Ada").status_code == (200 if sender else hidden)
-    assert merge(by, kept, other).status_code == (200 if role == "manager" else hidden)
-    assert by.delete(f"{PATIENTS}{kept.pk}/").status_code == (204 if role == "manager" else hidden)
-    pages = {"": 404, "edit/": hidden, "merge/": hidden, "delete/": hidden}
-    may = {"": role != "non-member", "edit/": sender, "merge/": role == "manager", "delete/": role == "manager"}
+    denied = 404 if role == "non-member" else 403
+    may_send = role in ("uploader", "manager")
+    assert browser.get(f"{PATIENTS}{kept.pk}/").status_code == (404 if role == "non-member" else 200)
+    created = make(browser, identifier="P-9", department="radiology").status_code
+    assert created == (201 if may_send else denied)
+    assert change(browser, kept, name="Ada").status_code == (200 if may_send else denied)
+    assert merge(browser, kept, other).status_code == (200 if role == "manager" else denied)
+    assert browser.delete(f"{PATIENTS}{kept.pk}/").status_code == (204 if role == "manager" else denied)
+    pages = {"": 404, "edit/": denied, "merge/": denied, "delete/": denied}
+    allowed = {"": role != "non-member", "edit/": may_send, "merge/": role == "manager", "delete/": role == "manager"}
     patient = Patient.objects.create(department=department, identifier="P-7")
     for page, refused in pages.items():
-        assert by.get(f"/patients/{patient.pk}/{page}").status_code == (200 if may[page] else refused), page
+        assert browser.get(f"/patients/{patient.pk}/{page}").status_code == (200 if allowed[page] else refused), page
 
 
-def test_patients_of_others_are_not_to_be_found(team, user_client, problem):
+def test_patients_of_others_are_not_found(team, user_client, problem):
     department, browsers = team
     patient = Patient.objects.create(department=department, identifier="P-1", name="Ada")
     for page in ("/patients/", "/patients/?search=P-1", "/patients/?search=Ada"):
@@ -169,7 +169,7 @@ def test_patients_of_others_are_not_to_be_found(team, user_client, problem):
 
 
 @pytest.fixture
-def two(user, make_image, make_study):
+def two_patients(user, make_image, make_study):
     kept = Patient.objects.create(owner=user, identifier="P-1", name="Ada")
     other = Patient.objects.create(owner=user, identifier="p1", name="A. L.", birth_date=date(2021, 2, 3), sex="F")
     study = make_study(Status.SUCCEEDED, owner=user, patient=other)
@@ -178,8 +178,8 @@ def two(user, make_image, make_study):
     return kept, other
 
 
-def test_merging_moves_everything_and_fills_what_was_not_known(user_client, two):
-    kept, other = two
+def test_merging_moves_everything_and_fills_missing_fields(user_client, two_patients):
+    kept, other = two_patients
     fields = merge(user_client, kept, other).json()
     assert (fields["identifier"], fields["name"], fields["birth_date"], fields["sex"]) == (
         "P-1",
@@ -191,9 +191,9 @@ def test_merging_moves_everything_and_fills_what_was_not_known(user_client, two)
     assert (Study.objects.get().patient, Image.objects.filter(patient=kept).count()) == (kept, 2)
 
 
-def test_only_two_patients_of_one_owner_are_merged(user_client, two, team, user, problem):
+def test_only_two_patients_of_one_owner_are_merged(user_client, two_patients, team, user, problem):
     department, _ = team
-    kept, other = two
+    kept, other = two_patients
     problem(merge(user_client, kept, kept), 409, "patients_not_mergeable")
     department.memberships.create(user=user, role="manager")
     theirs = Patient.objects.create(department=department, identifier="P-1")
@@ -202,15 +202,15 @@ def test_only_two_patients_of_one_owner_are_merged(user_client, two, team, user,
     assert Image.objects.filter(patient=other).count() == 2
 
 
-def test_the_page_says_what_a_merge_does_before_it_does_it(user, two):
-    kept, other = two
-    by = Client()
-    by.force_login(user)
-    page = by.get(f"/patients/{kept.pk}/merge/", {"other": "p1"}).content.decode()
+def test_the_page_says_what_a_merge_does_before_it_does_it(user, two_patients):
+    kept, other = two_patients
+    browser = Client()
+    browser.force_login(user)
+    page = browser.get(f"/patients/{kept.pk}/merge/", {"other": "p1"}).content.decode()
     assert "1 study and 2 images move to P-1. p1 is deleted." in page
-    assert "no other patient" in by.get(f"/patients/{kept.pk}/merge/", {"other": "P-1"}).content.decode()
+    assert "no other patient" in browser.get(f"/patients/{kept.pk}/merge/", {"other": "P-1"}).content.decode()
     assert Patient.objects.count() == 2
-    assert by.post(f"/patients/{kept.pk}/merge/", {"other": other.pk})["Location"] == f"/patients/{kept.pk}/"
+    assert browser.post(f"/patients/{kept.pk}/merge/", {"other": other.pk})["Location"] == f"/patients/{kept.pk}/"
     assert Patient.objects.count() == 1
 
 
@@ -218,42 +218,42 @@ def test_the_page_says_what_a_merge_does_before_it_does_it(user, two):
 
 
 @pytest.fixture
-def by(user):
+def browser(user):
     client = Client()
     client.force_login(user)
     return client
 
 
-def test_a_patient_is_made_and_edited_on_pages(by, user):
-    assert "no patients yet" in by.get("/patients/").content.decode()
+def test_a_patient_is_created_and_edited_on_pages(browser, user):
+    assert "no patients yet" in browser.get("/patients/").content.decode()
     fields = {"identifier": "P-1", "name": "Ada", "birth_date": "2021-02-03", "sex": "F"}
-    patient_url = by.post("/patients/new/", fields)["Location"]
-    assert "born 3 Feb 2021 · female" in by.get(patient_url).content.decode()
-    again = by.post("/patients/new/", fields)
+    patient_url = browser.post("/patients/new/", fields)["Location"]
+    assert "born 3 Feb 2021 · female" in browser.get(patient_url).content.decode()
+    again = browser.post("/patients/new/", fields)
     assert again.status_code == 400
     assert "A patient with the identifier P-1 already exists." in again.content.decode()
-    form = by.get(f"{patient_url}edit/").content.decode()
-    assert 'value="2021-02-03"' in form, "as the browser's field for dates wants it"
-    assert by.post(f"{patient_url}edit/", {**fields, "name": "Ada L."})["Location"] == patient_url
+    form = browser.get(f"{patient_url}edit/").content.decode()
+    assert 'value="2021-02-03"' in form, "in the format that the browser's date field needs"
+    assert browser.post(f"{patient_url}edit/", {**fields, "name": "Ada L."})["Location"] == patient_url
     assert Patient.objects.get().name == "Ada L."
-    wrong = by.post(f"{patient_url}edit/", {**fields, "identifier": ""}).content.decode()
+    wrong = browser.post(f"{patient_url}edit/", {**fields, "identifier": ""}).content.decode()
     assert "Edit P-1" in wrong
     assert Patient.objects.get().identifier == "P-1"
 
 
-def test_the_list_has_pages_and_is_searched_by_identifier_and_name(by, user, django_assert_max_num_queries):
+def test_the_list_has_pages_and_is_searched_by_identifier_and_name(browser, user, django_assert_max_num_queries):
     for number in range(60):
         Patient.objects.create(owner=user, identifier=f"P-{number:02}", name=f"Name {number}")
     with django_assert_max_num_queries(10):
-        first = by.get("/patients/")
+        first = browser.get("/patients/")
     assert "P-59" in first.content.decode()
     assert "P-09" not in first.content.decode()
-    assert "P-09" in by.get(first.context["older"]).content.decode()
-    assert [row.identifier for row in by.get("/patients/?search=Name 7").context["rows"]] == ["P-07"]
-    assert [row.identifier for row in by.get("/patients/?search=P-31").context["rows"]] == ["P-31"]
+    assert "P-09" in browser.get(first.context["older"]).content.decode()
+    assert [row.identifier for row in browser.get("/patients/?search=Name 7").context["rows"]] == ["P-07"]
+    assert [row.identifier for row in browser.get("/patients/?search=P-31").context["rows"]] == ["P-31"]
 
 
-def test_a_patients_images_are_shown_over_time(by, user, make_image, read, django_assert_max_num_queries):
+def test_a_patients_images_are_shown_in_order_of_time(browser, user, make_image, read, django_assert_max_num_queries):
     patient = Patient.objects.create(owner=user, identifier="P-1", birth_date=date(2023, 1, 1))
     for number in range(55):
         image = make_image(owner=user, patient=patient, filename=f"{number:02}.jpg")
@@ -261,34 +261,34 @@ def test_a_patients_images_are_shown_over_time(by, user, make_image, read, djang
         if number == 1:
             read(image, pneumonia=0.75)
     with django_assert_max_num_queries(10):
-        page = by.get(patient.get_absolute_url())
+        page = browser.get(patient.get_absolute_url())
     assert [image.filename for image in page.context["rows"]] == [f"{number:02}.jpg" for number in range(50)]
     text = page.content.decode()
     assert "75.0 %" in text
     assert "1 Jan 2026, 00:00" in text
     assert "at 3 years" in text
-    assert len(by.get(page.context["newer"]).context["rows"]) == 5
+    assert len(browser.get(page.context["newer"]).context["rows"]) == 5
 
 
 # --- deletion -------------------------------------------------------------------------------------------------------
 
 
-def test_a_deletion_says_first_what_goes_and_then_all_of_it_goes(by, user, read, settings, commit, sent):
-    study = by.upload_study({"a.jpg": JPEG, "b.jpg": JPEG}, patient="P-1").json()
+def test_a_deletion_shows_first_what_it_deletes_and_then_deletes_it(browser, user, read, settings, commit, sent):
+    study = browser.upload_study({"a.jpg": JPEG, "b.jpg": JPEG}, patient="P-1").json()
     with commit():
         read(*Image.objects.all())
     patient = Patient.objects.get()
     assert Delivery.objects.exists()
-    page = by.get(f"/patients/{patient.pk}/delete/").content.decode()
+    page = browser.get(f"/patients/{patient.pk}/delete/").content.decode()
     for line in ("patients: 1", "studies: 1", "images: 2", "readings: 2"):
         assert line in page
     assert Patient.objects.exists()
     assert [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()]
-    assert by.post(f"/patients/{patient.pk}/delete/")["Location"] == "/patients/"
+    assert browser.post(f"/patients/{patient.pk}/delete/")["Location"] == "/patients/"
     for model in (Patient, Study, Image, Delivery):
         assert not model.objects.exists(), model
     assert not [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()]
-    assert by.get(study["url"]).status_code == 404
+    assert browser.get(study["url"]).status_code == 404
 
 
 def test_other_studies_deliveries_stay(user, make_study, commit):

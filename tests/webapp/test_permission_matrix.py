@@ -1,4 +1,4 @@
-"""Who gets which answer at every address: the service does what ``docs/permissions.md`` says.
+"""The response to each role at every address: the service does what ``docs/permissions.md`` says.
 
 An address or a method without a row fails, and so does a row without an address.
 """
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def table() -> dict[tuple[str, str], dict[str, str]]:
-    """The matrix: by address and method the answer that each role gets."""
+    """The matrix: the response to each role, by address and method."""
     rows = {}
     for line in (ROOT / "docs" / "permissions.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -44,21 +44,21 @@ def test_each_address_and_method_has_one_row() -> None:
 
 def test_the_openapi_document_has_no_other_addresses() -> None:
     paths = openapi.document()["paths"]
-    described = {(nameless(path), method.upper()) for path, methods in paths.items() for method in methods}
-    assert described <= {(nameless(route.path), route.method) for route in walk.routes()}
+    described = {(without_names(path), method.upper()) for path, methods in paths.items() for method in methods}
+    assert described <= {(without_names(route.path), route.method) for route in walk.routes()}
     assert len(described) > 30
 
 
-def nameless(path: str) -> str:
+def without_names(path: str) -> str:
     return re.sub(r"\{\w+\}", "{}", path)
 
 
-#: Addresses with the same, long answer for everybody.
+#: Addresses with the same long response for everyone.
 SAME_FOR_ALL = ("/api/schema/", "/metrics")
 
 
 def is_strict(policy: str) -> bool:
-    """Whether a page may load and run nothing but this service's own."""
+    """Whether a policy lets a page load and run only files of this service."""
     return (
         {"default-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"}
         <= set(policy.split("; "))
@@ -84,7 +84,7 @@ def test_each_role_gets_the_answers_that_the_matrix_says(hospital: Hospital, rol
 
 
 @pytest.mark.long
-def test_nobody_who_is_not_staff_enters_the_admin_site(hospital: Hospital) -> None:
+def test_only_staff_enter_the_admin_site(hospital: Hospital) -> None:
     for role in ("guest", "manager", "service account", "administrator"):
         actor = hospital.actor(role)
         for path in walk.admin_paths():
@@ -99,31 +99,31 @@ def test_nobody_who_is_not_staff_enters_the_admin_site(hospital: Hospital) -> No
 
 
 @pytest.mark.long
-def test_ids_are_not_guessed(hospital: Hospital) -> None:
-    """An id that there is not is answered as one that is not theirs."""
+def test_ids_cannot_be_guessed(hospital: Hospital) -> None:
+    """An id that does not exist gets the same response as the id of someone else's object."""
     for role in ("other guest", "other manager"):
-        actor, nowhere = hospital.actor(role), hospital.actor(role, missing)
+        actor, guesser = hospital.actor(role), hospital.actor(role, unknown_ids)
         for route in walk.routes():
-            if "pk" in route.names and kind_of(route) in SHARED and not route.path.startswith(ELSEWHERE):
-                theirs, none = ask(actor, route), ask(nowhere, route)
-                assert theirs.status_code == none.status_code, route
-                assert without_moving_parts(theirs) == without_moving_parts(none), route
+            if "pk" in route.names and kind_of(route) in SHARED and not route.path.startswith(VARYING_PAGES):
+                foreign, unknown = ask(actor, route), ask(guesser, route)
+                assert foreign.status_code == unknown.status_code, route
+                assert without_moving_parts(foreign) == without_moving_parts(unknown), route
 
 
 #: Pages of accounts and of links, whose content depends on the link.
-ELSEWHERE = ("/accounts/", "/shared/")
-#: Those whose keys are numbers.
+VARYING_PAGES = ("/accounts/", "/shared/")
+#: Objects whose keys are numbers.
 NUMBERED = ("members", "service-accounts", "invitations", "calibration")
 #: Objects that never belong to one user alone.
 SHARED = ("images", "studies", "patients", "archives", *NUMBERED)
 
 
-def missing(route: walk.Route) -> dict[str, Any]:
+def unknown_ids(route: walk.Route) -> dict[str, Any]:
     return {"pk": 999_999 if kind_of(route) in NUMBERED else uuid4()}
 
 
 def without_moving_parts(answer: Any) -> bytes:
-    # A page that is not found has its own address, and so another length.
+    # The page of a 404 contains its own address, so its length differs.
     moving = (
         rb"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|csrfmiddlewaretoken\S* value=\S+|csrftoken=\S+|/\d+/"
         rb"|\('Content-Length', '\d+'\)|\('Expires', '[^']+'\)"

@@ -1,6 +1,6 @@
-"""What is asked of the database costs no more with a million images: no query reads a whole table or sorts one.
+"""Queries cost no more with a million images: none reads a whole table or sorts one.
 
-On SQLite by itself; ``tests/integration/test_plans_on_postgresql.py`` runs it on PostgreSQL.
+The tests run on SQLite; ``tests/integration/test_plans_on_postgresql.py`` runs them on PostgreSQL.
 """
 
 from datetime import timedelta
@@ -27,7 +27,7 @@ from webapp.studies.services import deletion, failures, reading, reconciliation
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif(connection.vendor == "mysql", reason="its plans have another form"),
+    pytest.mark.skipif(connection.vendor == "mysql", reason="plans of MySQL have another form"),
 ]
 
 LONG = pytest.mark.long
@@ -81,7 +81,7 @@ LISTS = [
 
 @pytest.fixture
 def member_client(user, user_client, make_department, make_image):
-    """A program of someone who also sees what a department has."""
+    """An API client of a user who also sees the images of a department."""
     department = make_department(reader=user)
     patient = Patient.objects.create(department=department, identifier="P")
     study = Study.objects.create(department=department, patient=patient)
@@ -91,26 +91,27 @@ def member_client(user, user_client, make_department, make_image):
 
 
 @pytest.mark.parametrize(
-    "who", ["member_client", *(pytest.param(who, marks=LONG) for who in ("client", "staff_client", "user_client"))]
+    "client_fixture",
+    ["member_client", *(pytest.param(name, marks=LONG) for name in ("client", "staff_client", "user_client"))],
 )
 @pytest.mark.parametrize(("kind", "params"), LISTS)
-def test_each_list_is_read_by_an_index(request, rows, who, kind, params):
-    client = request.getfixturevalue(who)
-    if who == "client":
+def test_each_list_is_read_by_an_index(request, rows, client_fixture, kind, params):
+    client = request.getfixturevalue(client_fixture)
+    if client_fixture == "client":
         client.upload_study({"a.jpg": b"no image", "b.jpg": b"nor this"}, patient="P")
     with recorded() as queries:
         page = client.get(f"/api/v1/{kind}/", {"page_size": 1, **params})
     assert page.status_code == 200
-    most = 11 if kind == "studies" else 6  # which are found by their images, and these counted
-    check(queries, most)
+    at_most = 11 if kind == "studies" else 6  # a study is found by its images, which are counted
+    check(queries, at_most)
     if page.json()["next"]:
         with recorded() as queries:
             assert client.get(page.json()["next"]).status_code == 200
-        check(queries, most)
+        check(queries, at_most)
 
 
 @pytest.mark.parametrize("params", [params for kind, params in LISTS if kind == "studies"])
-def test_studies_of_which_many_have_such_an_image_are_read_by_an_index(member_client, rows, params, monkeypatch):
+def test_studies_are_read_by_an_index_even_if_many_images_match(member_client, rows, params, monkeypatch):
     monkeypatch.setattr("webapp.studies.api.lists.MAX_IMAGES", 1)
     with recorded() as queries:
         assert member_client.get("/api/v1/studies/", {"page_size": 1, **params}).status_code == 200
@@ -121,7 +122,7 @@ def test_studies_of_which_many_have_such_an_image_are_read_by_an_index(member_cl
     ("kind", "text", "index"),
     [("images", "chest", "studies_image"), ("studies", "ward", "studies_study"), ("patients", "P", "studies_patient")],
 )
-def test_many_matches_of_a_search_are_sorted_without_their_rows(
+def test_many_matches_of_a_search_are_sorted_without_reading_their_rows(
     staff_client, rows, kind, text, index, monkeypatch, make_image
 ):
     monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
@@ -141,12 +142,12 @@ def test_matches_of_others_are_not_sorted_for_someone_who_has_few_images(user_cl
     make_image(filename="scan.png")
     with recorded() as queries:
         assert user_client.get("/api/v1/images/", {"search": "scan"}).json()["results"] == []
-    # The very first rows of one's own list, then more of them, and whether these are all.
+    # The first rows of the user's own list, then more of them, and then whether these are all.
     assert len([sql for sql, _ in queries.statements if "AS part" in sql]) == 3
 
 
 @pytest.mark.parametrize("kind", ["images", "studies", "patients"])
-def test_of_very_many_matches_a_page_looks_at_a_part_of_the_list_by_its_index(member_client, rows, kind, monkeypatch):
+def test_with_very_many_matches_a_page_reads_a_part_of_the_list_by_its_index(member_client, rows, kind, monkeypatch):
     monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
     monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", 0)
     monkeypatch.setattr("webapp.http.candidates.First.limit", 1)
@@ -179,7 +180,7 @@ def test_the_pages_of_lists_are_read_by_an_index(user_client, rows, path):
     assert queries.bad_plans() == []
 
 
-def test_what_others_have_shared_is_read_in_the_order_of_its_list(user_client, rows):
+def test_the_list_of_what_others_have_shared_is_read_in_its_order(user_client, rows):
     user_client.force_login(User.objects.get(username="ada"))
     with recorded() as queries:
         assert user_client.get("/shared/").status_code == 200
@@ -203,8 +204,8 @@ def test_a_worklist_is_read_in_the_order_of_its_index(user, client, make_departm
     read(*images)
     if role == "radiologist":
         user.groups.add(radiologists())
-    who = User.objects.create_superuser("root") if role == "root" else User.objects.get(pk=user.pk)
-    client.force_login(who)
+    person = User.objects.create_superuser("root") if role == "root" else User.objects.get(pk=user.pk)
+    client.force_login(person)
     with recorded() as queries:
         assert client.get(f"/worklist/{params}").status_code == 200
         page = client.get(f"/api/v1/worklist/{params or '?'}&page_size=1").json()
@@ -216,11 +217,11 @@ def test_a_worklist_is_read_in_the_order_of_its_index(user, client, make_departm
     if connection.vendor == "sqlite":  # PostgreSQL may well read the few rows of a test by another index
         assert [f"{sql}\n{plan}" for sql, plan in walks if "_work" not in plan] == []
     elif role != "root" and not params:
-        assert any("Values Scan" in plan for _, plan in walks), "PostgreSQL plans each of the many sections by itself"
+        assert any("Values Scan" in plan for _, plan in walks), "PostgreSQL plans each of the many sections separately"
     assert queries.bad_plans() == []
 
 
-def test_states_are_read_by_an_index(user_client, rows):
+def test_the_states_of_an_image_and_a_study_are_read_by_an_index(user_client, rows):
     for n in range(2):
         reading.Image.objects.filter(pk=rows[n].pk).update(
             status=Status.SUCCEEDED, finished_at=timezone.now() - timedelta(seconds=n)
@@ -231,7 +232,7 @@ def test_states_are_read_by_an_index(user_client, rows):
         check(queries, 7)
 
 
-def test_a_waiting_image_finds_its_place_by_an_index(rows, user_client):
+def test_the_place_of_a_waiting_image_is_counted_by_an_index(rows, user_client):
     user_client.force_login(User.objects.get(username="ada"))
     waiting = [image for image in rows if image.status in WAITING]
     for priority in Priority.values:
@@ -271,8 +272,8 @@ def test_the_reconciler_reads_by_an_index(rows):
     assert queries.bad_plans() == []
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite keeps no counts of single values")
-def test_what_waits_is_found_by_an_index_although_sqlite_takes_it_for_frequent(rows, monkeypatch):
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite has no statistics of single values")
+def test_waiting_rows_are_found_by_an_index_although_sqlite_takes_them_for_frequent(rows, monkeypatch):
     monkeypatch.setattr("tests.plans.LARGE", (*LARGE, "studies_archive", "outbox_delivery"))
     pretend_a_million_rows()
     with recorded() as queries:

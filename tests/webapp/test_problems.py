@@ -22,7 +22,7 @@ DOCUMENTED = {code.strip(" `") for line in LINES if line.startswith("| `") for c
 
 
 def calls(*names: str) -> Iterator[tuple[str, ast.Call]]:
-    """Each call of a function or class of these names in the project, and where it is."""
+    """Each call in the project of a function or class with one of these names, and its place."""
     for folder in ("webapp", "worker", "ml"):
         for file in (ROOT / folder).rglob("*.py"):
             text = file.read_text()
@@ -34,7 +34,7 @@ def calls(*names: str) -> Iterator[tuple[str, ast.Call]]:
 
 
 def refusals() -> dict[str, str]:
-    """Each code that the domain refuses with, and where."""
+    """Each code with which the domain refuses a request, and the place."""
     found = {}
     for place, call in calls("Refused"):
         if isinstance(call.args[0], ast.Constant):
@@ -49,26 +49,26 @@ def test_the_code_of_each_refusal_can_be_read_from_the_source():
 
 @pytest.mark.parametrize("code", sorted(codes.STATUSES))
 def test_each_refusal_has_a_status_and_is_documented(code):
-    # Only what is closed, or does not answer, for a while is asked for later.
+    # Only what is closed or does not respond for a while has a status of 5xx: clients try again later.
     assert 400 <= codes.STATUSES[code] < 500 or code in ("not_accepting", "mail_unavailable")
     assert code in DOCUMENTED
 
 
-def test_what_the_domain_refuses_with_has_a_status_and_no_status_is_left_of_what_is_gone():
+def test_each_refusal_of_the_domain_has_a_status_and_each_status_is_used():
     assert set(codes.STATUSES) == set(refusals())
 
 
 def test_the_codes_of_other_problems_have_a_status_and_are_documented():
-    given = {call.args[1].value for _, call in calls("Problem", "body") if isinstance(call.args[1], ast.Constant)}
-    assert {"storage_unavailable", "not_read_in_time", "internal_error"} <= given
+    raised = {call.args[1].value for _, call in calls("Problem", "body") if isinstance(call.args[1], ast.Constant)}
+    assert {"storage_unavailable", "not_read_in_time", "internal_error"} <= raised
     rest_framework_codes = {"method_not_allowed", "not_authenticated", "not_found", "permission_denied"}
     handler_codes = {"forbidden", "invalid_request", *problems.CODES.values()}
-    others = (given | rest_framework_codes | handler_codes) - set(codes.STATUSES)
+    others = (raised | rest_framework_codes | handler_codes) - set(codes.STATUSES)
     assert others == set(codes.OTHER_STATUSES)
     assert set(codes.OTHER_STATUSES) <= DOCUMENTED
 
 
-def test_the_codes_with_which_images_fail_are_listed_and_documented():
+def test_the_codes_of_failed_images_are_listed_and_documented():
     raised = {call.args[0].value for place, call in calls("ImageError") if isinstance(call.args[0], ast.Constant)}
     assert {"encoding_not_supported", "out_of_memory"} <= raised
     assert raised <= set(codes.FAILURES)

@@ -39,11 +39,11 @@ def test_it_starts_with_secrets_of_its_own():
     assert start(**SAFE) == ""
 
 
-def test_development_needs_none():
+def test_development_needs_no_secrets():
     assert start() == ""
 
 
-def test_all_that_is_wrong_is_reported_at_once():
+def test_all_problems_are_reported_at_once():
     error = start(
         ENVIRONMENT="production", DATABASE_URL="postgres://service@db/service", DEBUG="true", ADMIN_PASSWORD="admin",
         ALLOWED_HOSTS="*",
@@ -66,7 +66,7 @@ def test_all_that_is_wrong_is_reported_at_once():
         pytest.param("DEBUG", "true", marks=pytest.mark.long),
     ],
 )
-def test_one_that_is_missing_or_a_default_is_enough_to_refuse(name, value):
+def test_one_missing_or_default_value_is_enough_to_refuse(name, value):
     error = start(**SAFE | {name: value})
     assert "ImproperlyConfigured" in error
     assert name in error
@@ -83,7 +83,7 @@ def test_one_that_is_missing_or_a_default_is_enough_to_refuse(name, value):
         ({"ALLOWED_HOSTS": "xray.clinic.example", "ALLOW_PLAIN_HTTP": "true"}, True),
     ],
 )
-def test_others_are_not_served_without_tls_unless_the_risk_is_accepted(more, starts):
+def test_other_hosts_are_not_served_without_tls_unless_the_risk_is_accepted(more, starts):
     error = start(**SAFE | more)
     assert (error == "") == starts
     assert starts or "without TLS" in error
@@ -99,16 +99,16 @@ def test_a_secret_may_be_in_a_file(tmp_path):
     assert start(**without, SECRET_KEY_FILE=str(tmp_path / "key")) == ""
 
 
-def test_commands_have_the_key_that_make_run_keeps(tmp_path):
+def test_commands_use_the_key_that_make_run_stores(tmp_path):
     (tmp_path / "secrets").mkdir()
     key = secret(tmp_path / "secrets" / "django")
-    shown = subprocess.check_output(
+    output = subprocess.check_output(
         [sys.executable, "-c", "from webapp.config.settings import SECRET_KEY; print(SECRET_KEY)"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)},
         text=True,
     )
-    assert shown.strip() == key
+    assert output.strip() == key
 
 
 def test_an_unknown_environment_is_refused_and_not_taken_for_development():
@@ -116,6 +116,6 @@ def test_an_unknown_environment_is_refused_and_not_taken_for_development():
         production.refuse("prod", [])
 
 
-def test_a_random_secret_with_a_word_in_it_by_chance_is_none_the_worse():
+def test_a_random_secret_may_contain_a_word_by_chance():
     assert not production.is_weak("f3a9root" + PASSWORD)
     assert production.is_weak("rootrootroot1")

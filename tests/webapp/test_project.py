@@ -53,18 +53,18 @@ def test_the_schema_names_every_address_of_the_contract(schema):
 
 
 @pytest.mark.parametrize("name", ["Image", "Study"])
-def test_the_schema_describes_what_is_answered(client, jpeg, schema, name):
+def test_the_schema_describes_the_responses(client, jpeg, schema, name):
     url = client.upload(jpeg).json()["url"] if name == "Image" else client.upload_study({"a.jpg": jpeg}).json()["url"]
     assert set(schema["components"]["schemas"][name]["properties"]) == set(client.get(url).json())
 
 
-def test_the_page_of_the_api_comes_from_here(client):
+def test_the_api_page_loads_nothing_from_elsewhere(client):
     page = client.get("/api/docs/")
     assert page.status_code == 200
     html = page.content.decode()
     assert "/api/v1/images/" in html
     assert "https://" not in html
-    assert "<script>" not in html  # the policy forbids scripts within the page
+    assert "<script>" not in html  # the content security policy forbids inline scripts
 
 
 def test_the_migrations_are_complete(db):
@@ -83,13 +83,13 @@ def deploy_check(tmp_path, **environment):
 def test_the_settings_pass_djangos_own_checks_for_deployment(tmp_path):
     checked = deploy_check(tmp_path, SECRET_KEY="k" * 20 + "abcdefghijklmnopqrstuvwxyz0123456789", SECURE_COOKIES="1")
     assert checked.returncode == 0, checked.stderr
-    for settled in ("security.W009", "security.W012", "security.W016", "security.W018", "security.W020"):
-        assert settled not in checked.stderr
+    for warning in ("security.W009", "security.W012", "security.W016", "security.W018", "security.W020"):
+        assert warning not in checked.stderr
 
 
 @pytest.mark.long
 def test_the_web_process_loads_no_numerical_library(tmp_path):
-    """A small image and a start in a second rest on it."""
+    """The small image and the start within a second depend on this."""
     code = (
         "import sys, webapp.config.asgi, webapp.config.urls;"
         "print([name for name in ('tensorflow', 'keras', 'numpy', 'PIL', 'ml', 'worker') if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""What runs for every batch and every few seconds looks at the rows that it is about, however many there are."""
+"""Work that runs for every batch or every few seconds reads only the rows it needs, however many others exist."""
 
 import re
 from uuid import uuid4
@@ -18,27 +18,27 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def plans():
-    """Run a function; the statements that it ran, each with how the database finds its rows."""
+    """Run a function, and return the statements that it ran, each with its query plan."""
     if connection.vendor not in ("sqlite", "postgresql"):
-        pytest.skip("its plans depend on what the tables hold, which is next to nothing here")
+        pytest.skip("its plans depend on the contents of the tables, which are nearly empty here")
 
     def run(work):
-        seen = []
+        explained = []
 
         def explain(execute, sql, params, many, context):
             if re.match(r"(SELECT|UPDATE|DELETE)\b", sql) and not many:
-                seen.append((sql, plan(sql, params)))
+                explained.append((sql, plan(sql, params)))
             return execute(sql, params, many, context)
 
         with connection.execute_wrapper(explain):
             work()
-        return seen
+        return explained
 
     def plan(sql, params):
         with connection.cursor() as cursor, connection.wrap_database_errors:
             raw = cursor.cursor
             if connection.vendor == "postgresql":
-                # So small a table is read as a whole, unless there is a way around it.
+                # PostgreSQL reads such small tables as a whole unless that is turned off.
                 raw.execute("SET LOCAL enable_seqscan = off")
                 raw.execute(f"EXPLAIN {sql}", params)
                 return "\n".join(row[0] for row in raw.fetchall())
@@ -48,9 +48,9 @@ def plans():
     return run
 
 
-def assert_none_scans(seen):
-    assert seen
-    for sql, plan in seen:
+def assert_none_scans(explained):
+    assert explained
+    for sql, plan in explained:
         # SQLite "SCAN studies_image" and "SCAN studies_image USING INDEX"; PostgreSQL "Seq Scan on studies_image".
         scanned = re.search(r"(SCAN (TABLE )?|Seq Scan on )\"?studies_(image|reading)\b.*", plan)
         assert not scanned, f"{scanned.group(0)}\n{sql}\n{plan}"
@@ -64,29 +64,29 @@ def held(make_image):
     return token, images
 
 
-def test_a_claim(plans, make_image):
+def test_a_claim_scans_no_table(plans, make_image):
     ids = [make_image(Status.READY).pk for _ in range(3)]
-    seen = plans(lambda: reading.claim(uuid4(), WORKER, BUNDLE, [*ids, uuid4()]))
+    explained = plans(lambda: reading.claim(uuid4(), WORKER, BUNDLE, [*ids, uuid4()]))
     assert Reading.objects.filter(state="running").count() == 3
-    assert_none_scans(seen)
+    assert_none_scans(explained)
 
 
-def test_results(plans, held):
+def test_writing_results_scans_no_table(plans, held):
     token, images = held
     assert_none_scans(plans(lambda: reading.succeed(token, [result(one.pk) for one in images], MODEL, seconds=0.1)))
     assert Image.objects.filter(status="succeeded").count() == 3
 
 
-@pytest.mark.parametrize("how", ["release", "return_unread"])
-def test_giving_back(plans, held, how):
+@pytest.mark.parametrize("action", ["release", "return_unread"])
+def test_giving_back_a_batch_scans_no_table(plans, held, action):
     token, images = held
     ids = [one.pk for one in images]
     give_back = {"release": lambda: reading.release(token), "return_unread": lambda: reading.return_unread(token, ids)}
-    assert_none_scans(plans(give_back[how]))
+    assert_none_scans(plans(give_back[action]))
     assert Image.objects.filter(status="ready").count() == 3
 
 
-def test_a_failure_and_a_cancellation(plans, held, make_study):
+def test_a_failure_and_a_cancellation_scan_no_table(plans, held, make_study):
     token, images = held
     study = make_study(Status.READY, Status.QUEUED)
     assert_none_scans(plans(lambda: reading.fail(token, images[0].pk, "model_error", "No number.")))
@@ -95,24 +95,24 @@ def test_a_failure_and_a_cancellation(plans, held, make_study):
     assert Image.objects.filter(status="cancelled").count() == 3
 
 
-def test_looking_ahead(plans, make_image):
+def test_looking_ahead_scans_and_sorts_nothing(plans, make_image):
     make_image(Status.READY)
-    seen = plans(lambda: list(Reading.objects.next_to_read(BUNDLE)[:16]))
-    assert_none_scans(seen)
-    [(_, plan)] = seen
-    assert "TEMP B-TREE" not in plan, "in the order of the index: not all that waits is sorted for the first few"
+    explained = plans(lambda: list(Reading.objects.next_to_read(BUNDLE)[:16]))
+    assert_none_scans(explained)
+    [(_, plan)] = explained
+    assert "TEMP B-TREE" not in plan, "the index gives the order: not all waiting rows are sorted to find the first few"
     if connection.vendor == "postgresql":
         assert "Sort" not in plan
 
 
-def test_whether_bulk_images_can_wait(plans, make_image):
+def test_checking_whether_bulk_images_can_wait_scans_no_table(plans, make_image):
     make_image(Status.READY, priority="bulk")
     answers = []
     assert_none_scans(plans(lambda: answers.append(turns.can_wait(BUNDLE))))
     assert answers == [False]
 
 
-def test_the_reconciler(plans, make_image, settings):
+def test_the_reconciler_scans_no_table(plans, make_image, settings):
     settings.RESEND_AFTER_SECONDS = 0
     Worker.objects.create(id=WORKER, name="infer@a", role="infer", model=BUNDLE, seen_at=timezone.now())
     make_image(), make_image(Status.READY), make_image(Status.READY, bundle="net-0.9.0")
@@ -122,28 +122,28 @@ def test_the_reconciler(plans, make_image, settings):
     workers = reconciliation.Workers(living, BUNDLE, [BUNDLE], ["net-2.0.0"])
     done = {}
     assert_none_scans(plans(lambda: done.update(reconciliation.reconcile(workers))))
-    none = dict.fromkeys(("archives_released", "archives", "unsent"), 0)
-    assert done == {"released": 1, "prepared_again": 1, "opened": 0, "closed": 0, "resent": 5, **none}
+    zeros = dict.fromkeys(("archives_released", "archives", "unsent"), 0)
+    assert done == {"released": 1, "prepared_again": 1, "opened": 0, "closed": 0, "resent": 5, **zeros}
 
 
-def test_preparing(plans, make_image):
+def test_preparing_scans_no_table(plans, make_image):
     image = make_image()
     prepared = preparation.Prepared("", 1, 1, "", {BUNDLE: "inputs/a.png", "net-2.0.0": "inputs/b.png"})
     assert_none_scans(plans(lambda: preparation.finish_ingest(preparation.start_ingest(image.pk), prepared)))
 
 
-def test_preparing_reads_nothing_of_a_department_or_a_patient_that_it_does_not_need(make_image, statements):
+def test_preparing_joins_no_table_that_it_does_not_need(make_image, statements):
     image = make_image()
     statements.clear()
     assert preparation.finish_ingest(
         preparation.start_ingest(image.pk), preparation.Prepared("", 1, 1, "", {BUNDLE: "x"})
     )
     rows = [sql for sql in statements if sql.startswith(("SELECT", "INSERT", "UPDATE"))]
-    assert len(rows) == 7, "what is paused and the image, twice each; three changes"
+    assert len(rows) == 7, "two each for the pauses and the image, and three changes"
     assert not any("JOIN" in sql for sql in rows)
 
 
-def test_a_batch_announces_its_positives_with_two_statements_however_many_they_are(make_image, user, statements):
+def test_a_batch_announces_any_number_of_positives_with_two_statements(make_image, user, statements):
     counts = []
     for size in (1, 5):
         images = [make_image(Status.READY, owner=user) for _ in range(size)]
@@ -154,7 +154,7 @@ def test_a_batch_announces_its_positives_with_two_statements_however_many_they_a
     assert counts == [2, 2]
 
 
-def test_a_batch_takes_as_many_queries_however_many_images_it_holds(make_image, statements):
+def test_a_batch_takes_the_same_queries_for_any_number_of_images(make_image, statements):
     counts = []
     for size in (2, 16):
         images = [make_image(Status.READY) for _ in range(size)]
@@ -163,6 +163,6 @@ def test_a_batch_takes_as_many_queries_however_many_images_it_holds(make_image, 
         results = [result(one.image_id, 0.01 * place) for place, one in enumerate(held)]
         assert reading.succeed(token, results, MODEL, seconds=0.1) == size
         counts.append(len([sql for sql in statements if "SAVEPOINT" not in sql]))
-    # To claim: what is paused, the readings, their images, and to fetch them. To write: their warnings, the readings,
-    # their studies, their images, and which of them came as DICOM to a department.
+    # Four to claim: the pauses, the readings, their images, and the fetch. Five to write: the warnings, the readings,
+    # their studies, their images, and which of these came to a department as DICOM.
     assert counts == [9, 9]

@@ -1,4 +1,4 @@
-"""Readings: one batch at a time holds one, and its image's status follows the model that counts."""
+"""Readings: one batch at a time holds a reading, and the image's status follows the primary model."""
 
 from uuid import uuid4
 
@@ -14,13 +14,13 @@ def succeed(token, *images, **more):
     return reading.succeed(token, [result(image.pk, **more) for image in images], MODEL, seconds=0.1)
 
 
-def now(image):
+def reloaded(image):
     return Image.objects.get(pk=image.pk)
 
 
-def both(image):
-    """The status of an image and the state of its reading, which agree."""
-    found = now(image)
+def status_of(image):
+    """The status of an image, which must agree with the state of its reading."""
+    found = reloaded(image)
     assert found.reading is None or found.status == found.reading.state
     return found.status
 
@@ -33,21 +33,21 @@ def test_two_batches_never_hold_the_same_image(make_image):
     assert [one.image for one in rest] == [images[2]]
     assert first != second
     assert claim(*images)[1] == []
-    assert [both(image) for image in images] == [Status.RUNNING] * 3
-    assert [now(image).reading.attempts for image in images] == [1, 1, 1]
+    assert [status_of(image) for image in images] == [Status.RUNNING] * 3
+    assert [reloaded(image).reading.attempts for image in images] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
-def test_only_what_is_ready_is_claimed(make_image, status):
+def test_only_ready_images_are_claimed(make_image, status):
     image = make_image(status)
     assert claim(image)[1] == []
-    assert now(image).status == status
+    assert reloaded(image).status == status
 
 
 def test_a_worker_claims_readings_of_its_own_model_only(make_image):
     image = make_image(Status.READY)
     assert claim(image, bundle="net-2.0.0")[1] == []
-    assert both(image) == Status.READY
+    assert status_of(image) == Status.READY
 
 
 def test_a_result_is_written_exactly_once(make_image):
@@ -57,31 +57,31 @@ def test_a_result_is_written_exactly_once(make_image):
     assert succeed(token, image, pneumonia=0.1) == 0
     assert claim(image)[1] == []
     assert Reading.objects.get().probability == 0.9
-    assert both(image) == Status.SUCCEEDED
-    assert now(image).finished_at
+    assert status_of(image) == Status.SUCCEEDED
+    assert reloaded(image).finished_at
 
 
 def test_each_image_gets_its_own_result(make_image):
     images = [make_image(Status.READY) for _ in range(4)]
     token, _ = claim(*images)
-    doubt = {"code": "not_chest_xray", "detail": "Too dark."}
+    warning = {"code": "not_chest_xray", "detail": "Too dark."}
     results = [
         result(images[0].pk, 0.9, heatmap=b"\x01\xff"),
         result(images[1].pk, 0.3),
         result(images[2].pk, 0.1, warnings=[{"code": "other", "detail": 'It says "ö".'}]),
-        result(images[3].pk, 0.95, warnings=[doubt], heatmap=b""),
+        result(images[3].pk, 0.95, warnings=[warning], heatmap=b""),
     ]
     assert reading.succeed(token, results, MODEL, seconds=0.1) == 4
-    kept = [now(image).result for image in images]
-    assert [one.group for one in kept] == ["positive", "unclear", "negative", "unusable"]
-    assert [one.label for one in kept] == ["PNEUMONIA", "NORMAL", "NORMAL", "PNEUMONIA"]
-    assert [one.probability for one in kept] == [0.9, 0.3, 0.1, 0.95]
-    assert [one.probabilities for one in kept] == [dict(one.probabilities) for one in results]
-    assert [one.warnings for one in kept] == [list(one.warnings) for one in results]
-    assert [bytes(one.heatmap) for one in kept] == [b"\x01\xff", b"", b"", b""]
-    assert {(one.batch_size, one.seconds, one.threshold, one.bundle) for one in kept} == {(4, 0.1, 0.5, BUNDLE)}
-    assert kept[0].operating_points == dict(MODEL.operating_points)
-    assert kept[0].operating_point == "balanced"
+    stored = [reloaded(image).result for image in images]
+    assert [one.group for one in stored] == ["positive", "unclear", "negative", "unusable"]
+    assert [one.label for one in stored] == ["PNEUMONIA", "NORMAL", "NORMAL", "PNEUMONIA"]
+    assert [one.probability for one in stored] == [0.9, 0.3, 0.1, 0.95]
+    assert [one.probabilities for one in stored] == [dict(one.probabilities) for one in results]
+    assert [one.warnings for one in stored] == [list(one.warnings) for one in results]
+    assert [bytes(one.heatmap) for one in stored] == [b"\x01\xff", b"", b"", b""]
+    assert {(one.batch_size, one.seconds, one.threshold, one.bundle) for one in stored} == {(4, 0.1, 0.5, BUNDLE)}
+    assert stored[0].operating_points == dict(MODEL.operating_points)
+    assert stored[0].operating_point == "balanced"
 
 
 def test_a_result_after_a_cancel_is_dropped_and_the_others_are_not(make_image):
@@ -89,8 +89,8 @@ def test_a_result_after_a_cancel_is_dropped_and_the_others_are_not(make_image):
     token, _ = claim(cancelled, kept)
     assert cancellation.cancel_image(cancelled) is True
     assert succeed(token, cancelled, kept) == 1
-    assert both(cancelled) == Status.CANCELLED
-    assert both(kept) == Status.SUCCEEDED
+    assert status_of(cancelled) == Status.CANCELLED
+    assert status_of(kept) == Status.SUCCEEDED
 
 
 def test_a_result_after_a_failure_is_dropped(make_image):
@@ -98,50 +98,50 @@ def test_a_result_after_a_failure_is_dropped(make_image):
     token, _ = claim(image)
     assert reading.fail(token, image.pk, "model_error", "No number.") is True
     assert succeed(token, image) == 0
-    assert (both(image), now(image).error_code, now(image).reading.error_code) == (
+    assert (status_of(image), reloaded(image).error_code, reloaded(image).reading.error_code) == (
         Status.FAILED, "model_error", "model_error",
     )  # fmt: skip
 
 
-def test_a_batch_that_comes_back_from_the_dead_does_not_overwrite_its_successor(make_image):
+def test_a_batch_that_was_presumed_dead_does_not_overwrite_its_successor(make_image):
     image = make_image(Status.READY)
     dead, _ = claim(image)
     reading.release(dead)
     live_claim, _ = claim(image)
     assert succeed(dead, image, pneumonia=0.1) == 0
-    assert both(image) == Status.RUNNING
+    assert status_of(image) == Status.RUNNING
     assert succeed(live_claim, image, pneumonia=0.9) == 1
-    assert now(image).result.probability == 0.9
+    assert reloaded(image).result.probability == 0.9
 
 
 def test_a_released_image_keeps_its_attempt_and_is_ready_again(make_image):
     image = make_image(Status.READY)
     token, _ = claim(image)
     assert reading.release(token) == 1
-    assert both(image) == Status.READY
-    made = now(image).reading
-    assert (made.claim, made.worker, made.attempts) == (None, None, 1)
+    assert status_of(image) == Status.READY
+    row = reloaded(image).reading
+    assert (row.claim, row.worker, row.attempts) == (None, None, 1)
     assert reading.release(token) == 0
 
 
-def test_one_that_is_returned_unread_has_its_attempt_back(make_image):
+def test_an_image_that_is_returned_unread_gets_its_attempt_back(make_image):
     image = make_image(Status.READY)
     token, _ = claim(image)
     assert reading.return_unread(token, [image.pk]) == 1
-    assert (both(image), now(image).reading.attempts) == (Status.READY, 0)
+    assert (status_of(image), reloaded(image).reading.attempts) == (Status.READY, 0)
 
 
-def test_what_another_batch_holds_is_not_given_back(make_image):
-    """A message may come twice: the worker that dies with the second holds nothing of what the first one reads."""
+def test_images_of_another_batch_are_not_given_back(make_image):
+    """A message may arrive twice. The worker that dies with the second one holds nothing that the first one reads."""
     image = make_image(Status.READY)
     token, _ = claim(image)
     assert reading.release(uuid4()) == 0
     assert reading.return_unread(uuid4(), [image.pk]) == 0
-    assert both(image) == Status.RUNNING
+    assert status_of(image) == Status.RUNNING
     assert succeed(token, image) == 1
 
 
-def test_what_another_batch_holds_is_not_failed_either(make_image):
+def test_images_of_another_batch_are_not_failed(make_image):
     image = make_image(Status.READY)
     token, _ = claim(image)
     assert reading.fail(uuid4(), image.pk, "input_missing", "It is gone.") is False
@@ -150,27 +150,27 @@ def test_what_another_batch_holds_is_not_failed_either(make_image):
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.READY, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
-def test_nothing_but_a_running_image_is_released(make_image, status):
+def test_only_running_images_are_released(make_image, status):
     image = make_image(status)
     assert reading.release(uuid4()) == 0
     assert reading.release_abandoned([], 100) == []
-    assert now(image).status == status
+    assert reloaded(image).status == status
 
 
 def test_the_third_crash_fails_the_guilty_image_only(make_image):
     guilty, innocent = make_image(Status.READY, attempts=2), make_image(Status.READY)
     token, _ = claim(guilty, innocent)
     reading.release(token)
-    assert (both(guilty), now(guilty).error_code) == (Status.FAILED, "worker_crashed")
-    assert "3 times" in now(guilty).error_detail
-    assert both(innocent) == Status.READY
+    assert (status_of(guilty), reloaded(guilty).error_code) == (Status.FAILED, "worker_crashed")
+    assert "3 times" in reloaded(guilty).error_detail
+    assert status_of(innocent) == Status.READY
     assert [one.image for one in claim(guilty, innocent)[1]] == [innocent]
 
 
-def test_a_ready_image_with_no_attempt_left_is_set_aside_by_the_claim(make_image):
+def test_a_claim_fails_a_ready_image_with_no_attempt_left(make_image):
     image = make_image(Status.READY, attempts=3)
     assert claim(image)[1] == []
-    assert (both(image), now(image).error_code) == (Status.FAILED, "worker_crashed")
+    assert (status_of(image), reloaded(image).error_code) == (Status.FAILED, "worker_crashed")
 
 
 # --- shadows --------------------------------------------------------------------------------------------------------
@@ -195,21 +195,21 @@ def test_a_shadow_never_changes_its_image(make_image):
     make_reading(image, bundle=SHADOW, shadow=True)
     token, [held] = claim(image, bundle=SHADOW)
     assert held.shadow
-    assert now(image).status == Status.READY
+    assert reloaded(image).status == Status.READY
     model = reading.Model(SHADOW, 0.5)
     assert reading.succeed(token, [result(image.pk, 0.1)], model, seconds=0.1) == 1
-    assert now(image).status == Status.READY
-    assert now(image).result is None
+    assert reloaded(image).status == Status.READY
+    assert reloaded(image).result is None
     token, _ = claim(image)
     assert succeed(token, image, pneumonia=0.9) == 1
-    assert now(image).result.probability == 0.9
+    assert reloaded(image).result.probability == 0.9
     assert set(image.readings.values_list("bundle", "group")) == {(BUNDLE, "positive"), (SHADOW, "negative")}
 
 
 @pytest.mark.parametrize("end", ["fail", "release", "return_unread", "crash"])
-def test_a_shadow_that_fails_or_is_given_back_does_not_either(make_image, end):
+def test_a_shadow_that_fails_or_is_given_back_does_not_change_its_image(make_image, end):
     image = make_image(Status.READY)
-    made = make_reading(image, bundle=SHADOW, shadow=True, attempts=2 if end == "crash" else 0)
+    shadow = make_reading(image, bundle=SHADOW, shadow=True, attempts=2 if end == "crash" else 0)
     token, _ = claim(image, bundle=SHADOW)
     if end == "fail":
         assert reading.fail(token, image.pk, "model_error", "No number.")
@@ -217,10 +217,10 @@ def test_a_shadow_that_fails_or_is_given_back_does_not_either(make_image, end):
         assert reading.return_unread(token, [image.pk]) == 1
     else:
         assert reading.release(token) == 1
-    made.refresh_from_db()
-    assert made.state == (ReadingState.FAILED if end in ("fail", "crash") else ReadingState.READY)
-    assert both(image) == Status.READY
-    assert now(image).error_code == ""
+    shadow.refresh_from_db()
+    assert shadow.state == (ReadingState.FAILED if end in ("fail", "crash") else ReadingState.READY)
+    assert status_of(image) == Status.READY
+    assert reloaded(image).error_code == ""
 
 
 def test_a_cancelled_image_is_read_by_no_model(make_image, make_study):
@@ -236,13 +236,13 @@ def test_a_cancelled_image_is_read_by_no_model(make_image, make_study):
     assert set(other.readings.values_list("state", flat=True)) == {"cancelled"}
 
 
-def test_a_shadow_of_an_image_that_is_read_goes_on_when_its_study_is_cancelled(make_study, read):
+def test_the_shadow_of_a_read_image_goes_on_when_the_study_is_cancelled(make_study, read):
     study = make_study(Status.READY, Status.READY)
     done, waiting = study.images.all()
     read(done)
     shadow = make_reading(done, bundle=SHADOW, shadow=True)
     cancellation.cancel_study(study)
-    assert (both(done), both(waiting)) == (Status.SUCCEEDED, Status.CANCELLED)
+    assert (status_of(done), status_of(waiting)) == (Status.SUCCEEDED, Status.CANCELLED)
     shadow.refresh_from_db()
     assert shadow.state == ReadingState.READY
 
@@ -250,16 +250,16 @@ def test_a_shadow_of_an_image_that_is_read_goes_on_when_its_study_is_cancelled(m
 # --- workers that are gone ------------------------------------------------------------------------------------------
 
 
-def test_only_what_workers_hold_that_are_gone_is_given_back(make_image):
-    here, gone, old = (make_image(Status.RUNNING, worker=worker) for worker in (WORKER, uuid4(), None))
+def test_only_images_of_workers_that_are_gone_are_given_back(make_image):
+    held, gone, old = (make_image(Status.RUNNING, worker=worker) for worker in (WORKER, uuid4(), None))
     returned = reading.release_abandoned([WORKER], 100)
     assert {one.image for one in returned} == {gone, old}
-    assert [both(image) for image in (here, gone, old)] == [Status.RUNNING, Status.READY, Status.READY]
-    assert now(gone).reading.attempts == 1
+    assert [status_of(image) for image in (held, gone, old)] == [Status.RUNNING, Status.READY, Status.READY]
+    assert reloaded(gone).reading.attempts == 1
 
 
 def test_readings_claimed_again_meanwhile_are_not_released(make_image, monkeypatch):
-    """The reconciler has seen it abandoned; before its update, another batch takes it."""
+    """The reconciler has found a reading abandoned. Before its update, another batch claims the reading."""
     image = make_image(Status.RUNNING, worker=uuid4())
     seen = Reading.objects.get(image=image)
     update = type(Reading.objects.all()).update
@@ -273,4 +273,4 @@ def test_readings_claimed_again_meanwhile_are_not_released(make_image, monkeypat
 
     monkeypatch.setattr(type(Reading.objects.all()), "update", taken_first)
     assert reading.release_abandoned([WORKER], 100) == []
-    assert (both(image), now(image).reading.claim) == (Status.RUNNING, taken[0])
+    assert (status_of(image), reloaded(image).reading.claim) == (Status.RUNNING, taken[0])

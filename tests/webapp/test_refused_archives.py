@@ -35,13 +35,13 @@ def encrypted():
         (synthetic.zip_of({f"{n}.jpg": b"x" for n in range(6)}), 413, "archive_too_large"),
     ],
 )
-def test_a_zip_that_cannot_be_taken_is_refused_with_its_own_code(client, problem, settings, content, status, code):
+def test_an_unusable_zip_is_refused_with_its_own_code(client, problem, settings, content, status, code):
     settings.MAX_STUDY_FILES = 5
     problem(client.upload_study({"study.zip": content}), status, code)
     assert not Study.objects.exists()
 
 
-def test_as_many_entries_as_allowed_are_taken(client, settings):
+def test_a_zip_with_as_many_entries_as_allowed_is_accepted(client, settings):
     settings.MAX_STUDY_FILES = 5
     assert client.upload_study({"a.zip": synthetic.zip_of({f"{n}.jpg": b"x" for n in range(5)})}).status_code == 202
 
@@ -52,7 +52,7 @@ def test_a_zip_that_unpacks_to_far_more_than_its_size_is_refused(client, problem
     problem(client.upload_study({"a.zip": content}), 413, "archive_too_large")
 
 
-def test_of_an_entry_that_lies_about_its_size_no_more_than_it_says_is_unpacked():
+def test_an_entry_is_unpacked_only_up_to_the_size_that_it_declares():
     content = bytearray(synthetic.zip_of({"a.jpg": bytes(5 * 10**6)}))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         start = archive.start_dir
@@ -66,11 +66,12 @@ def test_of_an_entry_that_lies_about_its_size_no_more_than_it_says_is_unpacked()
 
 
 def directory_of(entries, *, count, zip64=False):
-    """A ZIP that is a directory only.
+    """A ZIP that consists of a directory only.
 
     Args:
-        entries: in the directory.
-        count: that the end record declares.
+        entries: number of entries in the directory.
+        count: number of entries that the end record declares.
+        zip64: whether the numbers are in ZIP64 records.
     """
     entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0) + b"a.jpg"
     directory = entry * entries
@@ -112,8 +113,8 @@ def test_a_directory_of_too_many_entries_is_not_parsed(content, comment, setting
     assert memory < 8 * 2**20
 
 
-def test_the_directory_that_macos_makes_is_read(settings):
-    """A folder, and two entries for each file."""
+def test_a_directory_as_macos_writes_it_is_read(settings):
+    """It has an entry for the folder, and two for each file."""
     settings.MAX_STUDY_FILES = 50
     files = {f"ward/{n}.jpg": JPEG for n in range(50)}
     content = synthetic.zip_of({"ward/": b"", **files, **{f"__MACOSX/ward/._{n}.jpg": b"x" for n in range(50)}})
