@@ -1,4 +1,4 @@
-"""The messages that would have gone to the broker."""
+"""Recording of the messages that the application would send to the broker."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from webapp.studies.models import Image, Reading
 
 @dataclass
 class Sent:
-    """The messages that would have gone to the broker.
+    """Recorded messages that would have gone to the broker.
 
     Attributes:
-        images: for each message about an image its task, the image's id, and whether it is to be read alone.
-        queues: for each message about a reading its queue.
-        archives: the ids of archives to unpack.
-        wakes: how often a worker was woken for the outbox.
-        waiting: messages by queue that the broker claims to hold.
+        images: for each message about an image, its task, the image's id and whether the image is to be read alone.
+        queues: the queue of each message about a reading.
+        archives: the ids of the archives to unpack.
+        wakes: how often a worker was woken to look into the outbox.
+        waiting: number of messages that the broker reports for each queue.
     """
 
     images: list[tuple[str, UUID, bool]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Sent:
 
 
 def record_messages(monkeypatch: pytest.MonkeyPatch) -> Sent:
-    """Note messages in place of sending them."""
+    """Record messages instead of sending them."""
     record = Sent()
 
     def send(step: str, images: Iterable[Image]) -> bool:
@@ -49,9 +49,9 @@ def record_messages(monkeypatch: pytest.MonkeyPatch) -> Sent:
         return True
 
     def send_readings(readings: Iterable[Reading]) -> None:
-        for one in readings:
-            record.images.append((dispatch.INFER, one.image_id, bool(one.attempts)))
-            record.queues.append(one.queue)
+        for reading in readings:
+            record.images.append((dispatch.INFER, reading.image_id, bool(reading.attempts)))
+            record.queues.append(reading.queue)
 
     def wake() -> None:
         record.wakes += 1
@@ -69,7 +69,7 @@ _real = {name: getattr(dispatch, name) for name in _names}
 
 
 def send_for_real(monkeypatch: pytest.MonkeyPatch, url: str) -> Celery:
-    """Send through the broker at a URL from now on."""
+    """From now on, send messages through the broker at this URL."""
     app = Celery("test", broker=url, set_as_current=False)
     app.conf.broker_connection_timeout = configured.CELERY_BROKER_CONNECTION_TIMEOUT
     app.conf.broker_transport_options = configured.CELERY_BROKER_TRANSPORT_OPTIONS

@@ -1,4 +1,4 @@
-"""The web application alone: no broker, no worker, and nothing outside of the test's own folder."""
+"""Fixtures for the web application alone: no broker, no worker, and no files outside the test's own folder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -32,8 +32,8 @@ database.on_disk()
 
 
 @pytest.fixture(autouse=True)
-def own_surroundings(tmp_path: Path) -> Iterator[None]:
-    """Files in the test's folder, requests counted in memory, static files without having been collected."""
+def isolated_environment(tmp_path: Path) -> Iterator[None]:
+    """Keep files in the test's folder and the cache in memory, and use static files that were not collected."""
     media, static = tmp_path / "media", tmp_path / "static"
     media.mkdir()
     static.mkdir()
@@ -68,7 +68,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
 
 @pytest.fixture
 def use_broker(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Celery]:
-    """Send for real, through the broker at a URL."""
+    """Function that makes the test send real messages, through the broker at a URL."""
     return partial(send_for_real, monkeypatch)
 
 
@@ -104,7 +104,7 @@ def png() -> bytes:
 
 @pytest.fixture(autouse=True)
 def _english() -> Iterator[None]:
-    """A request leaves its language behind, as in Django itself, where the next one chooses its own."""
+    """Reset the language after each test: like Django, a request leaves its language active."""
     yield
     translation.deactivate()
 
@@ -116,13 +116,13 @@ def user(db: None) -> User:
 
 @pytest.fixture
 def user_client(user: User) -> Client:
-    """A program with a user's token."""
+    """A program that uses a user's token."""
     return Client(headers=token_headers(user))
 
 
 @pytest.fixture
 def staff_client(db: None) -> Client:
-    """A program of an administrator."""
+    """A program that uses an administrator's token."""
     boss = User.objects.create_user("boss", password=PASSWORD)
     boss.user_permissions.add(administer())
     return Client(headers=token_headers(boss))
@@ -133,21 +133,21 @@ def staff_client(db: None) -> Client:
 
 @pytest.fixture
 def commit() -> Callable[[], AbstractContextManager[Any]]:
-    """A context at whose end happens what waits for the commit."""
+    """Context manager that runs the ``on_commit`` callbacks when it ends."""
     return partial(TestCase.captureOnCommitCallbacks, execute=True)
 
 
 @pytest.fixture
 def unpack_all(sent: Sent, commit: Callable[[], AbstractContextManager[Any]]) -> Callable[[], int]:
-    """Do a worker's work for ZIPs, message after message; how many images that made."""
+    """Unpack ZIPs as a worker does, one message after another. Return the number of images that this created."""
 
     def work() -> int:
-        made, handled = 0, len(sent.archives) - 1
+        created, handled = 0, len(sent.archives) - 1
         while handled < len(sent.archives):
             with commit():
-                made += archives.unpack()
+                created += archives.unpack()
             handled += 1
-        return made
+        return created
 
     return work
 
@@ -159,7 +159,7 @@ def guest() -> Identity:
 
 @pytest.fixture
 def make_department(db: None) -> Callable[..., Department]:
-    """Make a department with members: ``make_department("icu", reader=ada, uploader=bob)``."""
+    """Create a department with members: ``make_department("icu", reader=ada, uploader=bob)``."""
 
     def make(slug: str = "radiology", **members: User) -> Department:
         department = Department.objects.create(name=slug.title(), slug=slug)
@@ -172,22 +172,22 @@ def make_department(db: None) -> Callable[..., Department]:
 
 @pytest.fixture
 def make_image(db: None) -> Callable[..., Image]:
-    """Make an image in any state, as the service would have left it."""
+    """Create an image in any state, as the service would have left it."""
 
     def make(status: str = Status.QUEUED, **fields: Any) -> Image:
         now = timezone.now()
-        given = {"filename": "chest.jpg", "size": len(JPEG), "dispatched_at": now, **owned(fields)}
-        own = {name: given.pop(name) for name in READING if name in given}
+        values = {"filename": "chest.jpg", "size": len(JPEG), "dispatched_at": now, **owned(fields)}
+        reading_fields = {name: values.pop(name) for name in READING if name in values}
         if status in (Status.READY, Status.RUNNING):
-            own |= {name: given.pop(name) for name in ("attempts", "dispatches") if name in given}
-            own["dispatched_at"] = given["dispatched_at"]
-        image = Image(status=status, **given)
+            reading_fields |= {name: values.pop(name) for name in ("attempts", "dispatches") if name in values}
+            reading_fields["dispatched_at"] = values["dispatched_at"]
+        image = Image(status=status, **values)
         image.file = default_storage.save(f"uploads/{image.pk}.jpg", ContentFile(JPEG))
         image.save(force_insert=True)
         if status == Status.RUNNING:
-            own = {"claim": uuid4(), "worker": WORKER, "claimed_at": now, "attempts": 1, **own}
+            reading_fields = {"claim": uuid4(), "worker": WORKER, "claimed_at": now, "attempts": 1, **reading_fields}
         if status in (Status.READY, Status.RUNNING):
-            make_reading(image, state=status, **own)
+            make_reading(image, state=status, **reading_fields)
         return image
 
     return make
@@ -195,7 +195,7 @@ def make_image(db: None) -> Callable[..., Image]:
 
 @pytest.fixture
 def make_study(make_image: Callable[..., Image]) -> Callable[..., Study]:
-    """Make a study with images of these statuses."""
+    """Create a study with images of these statuses."""
 
     def make(*statuses: str, **fields: Any) -> Study:
         study = Study.objects.create(**owned(fields))
@@ -208,16 +208,16 @@ def make_study(make_image: Callable[..., Image]) -> Callable[..., Study]:
 
 @pytest.fixture
 def read() -> Callable[..., None]:
-    """Do the workers' work: prepare images where that is not done, claim them and write a result."""
+    """Do the workers' work: prepare images that are not yet prepared, claim them and store a result."""
 
     def work(*images: Image, pneumonia: float = 0.9, **more: Any) -> None:
         for image in images:
             if not image.readings.exists():
                 Image.objects.filter(pk=image.pk).update(status=Status.READY)
                 make_reading(image)
-        # What is said of age and view is known when they are prepared.
-        known = [warning for warning in more.get("warnings", ()) if warning["code"] in OUTSIDE_TRAINING]
-        Reading.objects.filter(image__in=images).update(warnings=known)
+        # Warnings about age and view are already stored when an image is prepared.
+        prepared_warnings = [warning for warning in more.get("warnings", ()) if warning["code"] in OUTSIDE_TRAINING]
+        Reading.objects.filter(image__in=images).update(warnings=prepared_warnings)
         token, held = claim(*images)
         assert len(held) == len(images)
         results = [result(image.pk, pneumonia, **more) for image in images]
@@ -228,7 +228,7 @@ def read() -> Callable[..., None]:
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The SQL that any thread has executed since."""
+    """SQL statements that any thread executes from now on."""
     seen: list[str] = []
     execute = CursorWrapper.execute
 

@@ -1,4 +1,4 @@
-"""A hospital for tests of permissions: users of every role, and objects of every kind."""
+"""A hospital for tests of permissions: users with every role, and objects of every kind."""
 
 import re
 from base64 import b64encode
@@ -37,9 +37,9 @@ from webapp.studies.models import Archive, Image, Patient, Study
 from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.services import reading
 
-#: How often each answer is given, as a calibration has it.
+#: Share of each answer for both kinds of image, as a calibration stores it.
 ANSWERS = {kind: {"images": 60, "positive": 0.5, "unclear": 0.2, "negative": 0.3} for kind in ("pneumonia", "normal")}
-#: What a department may have chosen on its own images.
+#: Operating point that a department may have chosen from its own images.
 CHOSEN: dict[str, Any] = {
     "slope": 1.0, "intercept": 0.0, "unclear_from": 0.2, "positive_from": 0.5, "answers": ANSWERS,
 }  # fmt: skip
@@ -47,46 +47,46 @@ ROLES = (
     "guest", "other guest", "person", "reader", "uploader", "manager", "other manager", "service account",
     "administrator",
 )  # fmt: skip
-#: Of the DICOM image.
+#: UIDs of the DICOM image.
 UIDS = {"study": modality.STUDY, "series": f"{modality.STUDY}.1", "instance": f"{modality.STUDY}.1.1"}
 
 
 class OwnedObjects:
-    """The objects of one owner: a read, a waiting and a failed image, their study, ZIP and patient."""
+    """The objects of one owner: a read, a waiting and a failed image, with their study, ZIP and patient."""
 
     def __init__(self, make_image: Callable[..., Image], name: str, uploaded_by: User | None = None, **owner: Any):
         self.patient = Patient.objects.create(**owner, identifier=f"PAT-{name}")
         self.other_patient = Patient.objects.create(**owner, identifier=f"OTHER-{name}")
         self.study = Study.objects.create(**owner, name=f"study-{name}", patient=self.patient, uploaded_by=uploaded_by)
-        sent = {"study": self.study, "patient": self.patient, "uploaded_by": uploaded_by, **owner}
-        self.waiting = make_image(Status.READY, filename=f"waiting-{name}.jpg", **sent)
+        fields = {"study": self.study, "patient": self.patient, "uploaded_by": uploaded_by, **owner}
+        self.waiting = make_image(Status.READY, filename=f"waiting-{name}.jpg", **fields)
         self.failed = make_image(
             Status.FAILED,
             filename=f"failed-{name}.jpg",
             error_code="worker_crashed",
             finished_at=timezone.now(),
-            **sent,
+            **fields,
         )
         self.archive = Archive.objects.create(
             study=self.study, uploaded_by=uploaded_by, filename=f"{name}.zip", total=1, state="failed",
             error_code="archive_corrupt", dispatched_at=timezone.now(), finished_at=timezone.now(),
         )  # fmt: skip
-        self.image = make_image(filename=f"read-{name}.jpg", width=160, height=120, **sent)
+        self.image = make_image(filename=f"read-{name}.jpg", width=160, height=120, **fields)
         Image.objects.filter(pk=self.image.pk).update(status=Status.READY, preview=self.image.file.name)
-        made = default_storage.save(f"inputs/{self.image.pk}.png", ContentFile(JPEG))
-        make_reading(self.image, input=made)
+        input_name = default_storage.save(f"inputs/{self.image.pk}.png", ContentFile(JPEG))
+        make_reading(self.image, input=input_name)
         for_colleague = {"user": User.objects.get(username="colleague")}
         self.shares = {
             "images": Share.objects.create(image=self.image, **for_colleague).pk,
             "studies": Share.objects.create(study=self.study, **for_colleague).pk,
         }
         token, _ = claim(self.image)
-        found = result(self.image.pk, heatmap=bytes(range(196)))
-        assert reading.succeed(token, [found], MODEL, seconds=0.1) == 1
+        prediction = result(self.image.pk, heatmap=bytes(range(196)))
+        assert reading.succeed(token, [prediction], MODEL, seconds=0.1) == 1
         self._make_dicom()
 
     def _make_dicom(self) -> None:
-        """Give the read image a DICOM file. Its UIDs are the same with each owner."""
+        """Give the read image a DICOM file. Its UIDs are the same for every owner."""
         name = default_storage.save(
             f"uploads/{self.image.pk}.dcm", ContentFile(dicomweb.file(modality.image(SOPInstanceUID=UIDS["instance"])))
         )
@@ -96,7 +96,7 @@ class OwnedObjects:
 
 
 class Hospital:
-    """Users of every role, and the objects that they own."""
+    """Users with every role, and the objects that they own."""
 
     def __init__(self, make_department: Callable[..., Any], make_image: Callable[..., Image]) -> None:
         names = ("person", "reader", "uploader", "manager", "other manager", "administrator", "colleague")
@@ -144,21 +144,23 @@ class Hospital:
             for role, user in users.items()
         }
         senders = {**{role: Identity(user=user) for role, user in users.items()}, "guest": Identity(guest=self.guest)}
-        self.uploads = {role: resumable.create(by, 9, "", {"filename": "a.jpg"}) for role, by in senders.items()}
+        self.uploads = {
+            role: resumable.create(identity, 9, "", {"filename": "a.jpg"}) for role, identity in senders.items()
+        }
         self.tokens = {role: tokens.find(tokens.issue(user, role)) for role, user in users.items()}
-        by = Identity(user=self.users["administrator"])
-        self.invitation, link = invitations.invite(by)
+        identity = Identity(user=self.users["administrator"])
+        self.invitation, link = invitations.invite(identity)
         self.invitation_key = link.rstrip("/").rsplit("/", 1)[-1]
-        self.department_invitation, _ = members.invite(by, self.department, "", "reader")
-        self.calibration = calibrations.apply(by, self.department, BUNDLE, **CHOSEN)
-        _, self.link = sharing.share_by_link(by, department_objects.study, 1)
+        self.department_invitation, _ = members.invite(identity, self.department, "", "reader")
+        self.calibration = calibrations.apply(identity, self.department, BUNDLE, **CHOSEN)
+        _, self.link = sharing.share_by_link(identity, department_objects.study, 1)
         self.linked = department_objects.image
         soon = timezone.now() + timedelta(hours=1)  # workers stay alive however long the tests take
         for role in ("ingest", "bulk", "infer"):
             Worker.objects.create(name=role, role=role, model=BUNDLE, ready=True, seen_at=soon)
 
     def actor(self, role: str, other: Callable[[walk.Route], dict[str, Any]] = lambda route: {}) -> walk.Actor:
-        """An actor of a role, who asks for their own objects or others."""
+        """Return an actor with this role, who requests their own objects. ``other`` replaces parameter values."""
         client = Client(raise_request_exception=False)
         if role in ("guest", "other guest"):
             guest = self.guest if role == "guest" else uuid4()
@@ -170,12 +172,12 @@ class Hospital:
         return walk.Actor(client, lambda route: {**self.values(role, route), **other(route)})
 
     def values(self, role: str, route: walk.Route) -> dict[str, Any]:
-        """The values of the parameters in an address."""
+        """Return the values of the parameters in the paths of routes, for this role."""
         owned = self.owned[role]
         kind = kind_of(route)
         own = role if role in self.webhooks else "person"
         in_department = "{slug}" in route.path
-        found: dict[str, Any] = {
+        values: dict[str, Any] = {
             "images": {"pk": self.linked.pk if "/shared/" in route.path else image_for(route, owned).pk},
             "studies": {"pk": owned.study.pk},
             "patients": {"pk": owned.patient.pk},
@@ -198,26 +200,26 @@ class Hospital:
             "keys": {"pk": 1},
         }.get(kind, {})
         key = self.invitation_key if "/invitations/" in route.path else "no-such-key"
-        found = {"priority": "bulk", "change": "pause", "path": "workers", "language": "ne", **found}
-        found = {"token": self.link, "key": key, "uidb36": "x", "provider_id": "nobody", **found}
+        values = {"priority": "bulk", "change": "pause", "path": "workers", "language": "ne", **values}
+        values = {"token": self.link, "key": key, "uidb36": "x", "provider_id": "nobody", **values}
         sent = self.sent if kind == "destinations" else self.deliveries[own]
-        found |= {"pacs": self.destination.pk, "delivery": sent.pk, "other": owned.other_patient.pk}
-        found["share"] = owned.shares.get(kind)
-        found |= {**UIDS, "numbers": 1, "tag": "7FE00010"}
-        return {"slug": self.department.slug, "signed": predict._signer.sign(str(owned.image.pk)), **found}
+        values |= {"pacs": self.destination.pk, "delivery": sent.pk, "other": owned.other_patient.pk}
+        values["share"] = owned.shares.get(kind)
+        values |= {**UIDS, "numbers": 1, "tag": "7FE00010"}
+        return {"slug": self.department.slug, "signed": predict._signer.sign(str(owned.image.pk)), **values}
 
 
 def image_for(route: walk.Route, owned: OwnedObjects) -> Image:
-    """The owned image that suits an address."""
+    """Return the owner's image that suits the route."""
     if "/cancel/" in route.path:
         return owned.waiting
     return owned.failed if "/failures/" in route.path or "/retry/" in route.path else owned.image
 
 
 def kind_of(route: walk.Route) -> str:
-    """The kind of object that an address names: the part before its key, such as "images"."""
-    named = re.search(r"/([\w-]+)/\{pk\}", route.path)
-    return named[1] if named else ""
+    """Return the kind of object that a route's path names: the part before the key, such as "images"."""
+    match = re.search(r"/([\w-]+)/\{pk\}", route.path)
+    return match[1] if match else ""
 
 
 def jpeg() -> SimpleUploadedFile:
@@ -231,7 +233,7 @@ def destination() -> dict[str, Any]:
     }  # fmt: skip
 
 
-#: The body for each address; others get none.
+#: Request body for each route. Other routes get an empty one, or none if the method is GET or DELETE.
 BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /api/v1/images/": lambda: {"file": jpeg()},
     "POST /api/v1/studies/": lambda: {"files": [jpeg()]},

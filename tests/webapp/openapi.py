@@ -1,4 +1,4 @@
-"""The API's description, made once for all tests of it."""
+"""The API's OpenAPI document, generated once for all its tests."""
 
 import functools
 import json
@@ -10,6 +10,6 @@ from drf_spectacular.settings import spectacular_settings
 
 @functools.cache
 def document() -> dict[str, Any]:
-    made = spectacular_settings.DEFAULT_GENERATOR_CLASS().get_schema(public=True)
-    found: dict[str, Any] = json.loads(OpenApiJsonRenderer().render(made))
-    return found
+    schema = spectacular_settings.DEFAULT_GENERATOR_CLASS().get_schema(public=True)
+    parsed: dict[str, Any] = json.loads(OpenApiJsonRenderer().render(schema))
+    return parsed
