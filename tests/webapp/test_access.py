@@ -1,4 +1,4 @@
-"""Who sees which uploads: guests by token or cookie, users by session, staff by their rights."""
+"""Who sees which uploads: guests by token or cookie, users by session, administrators by their permission."""
 
 import re
 import time
@@ -20,11 +20,11 @@ from webapp.studies.models import Image, Study
 TOKEN_URL = "/api/v1/auth/token/"
 # --- a guest's signature --------------------------------------------------------------------------------------------
 
-#: An id of nothing; the same in each run, since it becomes part of a test's name.
+#: An id that no object has. It is the same in each run, since it becomes part of a test's name.
 NOBODYS = UUID(int=1)
 
 
-def test_a_guests_token_names_the_guest_and_cannot_be_made_by_others(db):
+def test_a_guests_token_names_the_guest_and_cannot_be_forged(db):
     guest, other = uuid4(), uuid4()
     token = identities.make_token(guest)
     assert identities.read_token(token) == guest
@@ -34,12 +34,12 @@ def test_a_guests_token_names_the_guest_and_cannot_be_made_by_others(db):
         assert identities.read_token(forged) is None, forged
 
 
-def test_another_secret_key_signs_other_tokens():
+def test_a_token_signed_with_another_secret_key_is_invalid():
     forged = TimestampSigner(key="another key", salt="pneumoqueue.guest").sign(uuid4().hex)
     assert identities.read_token(forged) is None
 
 
-def test_what_we_signed_for_another_purpose_is_no_token():
+def test_a_signature_for_another_purpose_is_no_token():
     assert identities.read_token(TimestampSigner(salt="elsewhere").sign(uuid4().hex)) is None
 
 
@@ -51,7 +51,7 @@ def test_a_guests_token_expires(client, new_client, settings, monkeypatch, probl
     assert new_client().get(job["url"], headers=headers).status_code == 200
     monkeypatch.setattr(time, "time", lambda: now + settings.GUEST_TOKEN_DAYS * 24 * 3600 + 60)
     problem(new_client().get(job["url"], headers=headers), 401, "invalid_job_token")
-    assert client.get(job["url"]).status_code == 404, "the cookie is as old"
+    assert client.get(job["url"]).status_code == 404, "the cookie has expired too"
 
 
 def test_a_guest_revokes_all_their_tokens(client, new_client, problem):
@@ -65,7 +65,7 @@ def test_a_guest_revokes_all_their_tokens(client, new_client, problem):
     assert client.upload().status_code == 202, "as another guest"
 
 
-def test_a_guest_is_made_only_where_there_is_nobody(user):
+def test_a_guest_is_created_only_for_an_anonymous_request(user):
     known = Identity(guest=uuid4())
     assert identities.ensure(known) == known
     assert identities.ensure(Identity(user=user)).guest is None
@@ -74,7 +74,7 @@ def test_a_guest_is_made_only_where_there_is_nobody(user):
     assert first.guest != second.guest
 
 
-def test_the_header_goes_before_the_cookie_and_the_user_before_both(user):
+def test_the_header_precedes_the_cookie_and_the_user_precedes_both(user):
     in_header, in_cookie = uuid4(), uuid4()
     request = RequestFactory().get("/", headers={"X-Job-Token": identities.make_token(in_header)})
     request.COOKIES[configured.GUEST_COOKIE] = identities.make_token(in_cookie)
@@ -88,11 +88,11 @@ def test_the_header_goes_before_the_cookie_and_the_user_before_both(user):
 
 
 def _paths(job: dict, study: dict) -> list[str]:
-    base, whole = f"/api/v1/images/{job['id']}/", f"/api/v1/studies/{study['id']}/"
-    return [base, whole, f"{whole}images/", f"{whole}results.csv"]
+    image_url, study_url = f"/api/v1/images/{job['id']}/", f"/api/v1/studies/{study['id']}/"
+    return [image_url, study_url, f"{study_url}images/", f"{study_url}results.csv"]
 
 
-def test_a_guest_finds_uploads_by_token_or_cookie_and_nobody_else_does(client, new_client, user_client, staff_client):
+def test_a_guest_sees_their_uploads_by_token_or_cookie_and_others_do_not(client, new_client, user_client, staff_client):
     job, study = client.upload().json(), client.upload_study({"a.jpg": JPEG}).json()
     assert identities.read_token(job["token"]) == identities.read_token(study["token"])
     other_guest = new_client()
@@ -105,8 +105,8 @@ def test_a_guest_finds_uploads_by_token_or_cookie_and_nobody_else_does(client, n
         assert other_guest.get(path).status_code == 404, path
         assert user_client.get(path).status_code == 404, path
     for path in (f"/api/v1/images/{job['id']}/cancel/", f"/api/v1/studies/{study['id']}/cancel/"):
-        for by in (other_guest, user_client, new_client()):
-            assert by.post(path).status_code == 404
+        for other in (other_guest, user_client, new_client()):
+            assert other.post(path).status_code == 404
         assert new_client().post(path, headers={"X-Job-Token": job["token"]}).status_code == 200
 
 
@@ -127,8 +127,8 @@ def test_a_user_sees_only_their_own_and_staff_see_all(client, user_client, staff
     browser.force_login(other)
     by_other = browser.upload().json()["id"]
 
-    def listed(by):
-        return {image["id"] for image in by.get("/api/v1/images/").json()["results"]}
+    def listed(viewer):
+        return {image["id"] for image in viewer.get("/api/v1/images/").json()["results"]}
 
     assert listed(client) == {by_guest}
     assert listed(user_client) == {by_user}
@@ -139,14 +139,14 @@ def test_a_user_sees_only_their_own_and_staff_see_all(client, user_client, staff
     assert browser.get(f"/api/v1/images/{by_user}/").status_code == 404
 
 
-def test_a_token_sent_with_more_uploads_keeps_them_together(client, new_client):
+def test_uploads_with_the_same_token_belong_to_the_same_guest(client, new_client):
     token = client.upload().json()["token"]
     again = new_client().upload(headers={"X-Job-Token": token}).json()
     assert identities.read_token(again["token"]) == identities.read_token(token)
     assert len(client.get("/api/v1/images/").json()["results"]) == 2
 
 
-def test_the_browser_keeps_the_guest_in_a_cookie_that_scripts_cannot_read(client, settings):
+def test_the_guest_cookie_cannot_be_read_by_scripts(client, settings):
     settings.SECURE_COOKIES = True
     cookie = client.upload().cookies[settings.GUEST_COOKIE]
     assert cookie["httponly"]
@@ -155,7 +155,7 @@ def test_the_browser_keeps_the_guest_in_a_cookie_that_scripts_cannot_read(client
     assert int(cookie["max-age"]) >= 24 * 3600
 
 
-def test_a_damaged_cookie_is_nobody_and_gets_a_new_guest(client, settings):
+def test_a_request_with_a_damaged_cookie_is_anonymous_and_gets_a_new_guest(client, settings):
     client.cookies[settings.GUEST_COOKIE] = "tampered:with"
     assert len(client.get("/api/v1/images/").json()["results"]) == 0
     assert client.upload().status_code == 202
@@ -165,7 +165,7 @@ def test_a_damaged_cookie_is_nobody_and_gets_a_new_guest(client, settings):
 @pytest.mark.parametrize(
     "path", ["/api/v1/images/", f"/api/v1/images/{UUID(int=1)}/", f"/api/v1/studies/{UUID(int=1)}/"]
 )
-def test_an_invalid_token_is_unauthorised_and_not_simply_ignored(client, problem, path):
+def test_an_invalid_token_is_unauthorised_instead_of_ignored(client, problem, path):
     problem(client.get(path, headers={"X-Job-Token": "forged"}), 401, "invalid_job_token")
     problem(client.get(path, headers={"Authorization": "Token forged"}), 401, "authentication_failed")
 
@@ -177,24 +177,24 @@ def test_nothing_is_stored_for_an_invalid_token(client, problem):
     assert not Study.objects.exists()
 
 
-def test_a_signed_in_browser_needs_the_csrf_token_and_a_guest_has_nothing_to_forge(db, user, problem):
+def test_a_signed_in_browser_needs_the_csrf_token_and_a_guest_does_not(db, user, problem):
     browser = Client(enforce_csrf_checks=True)
     assert browser.upload().status_code == 202
     browser.force_login(user)
     problem(browser.upload(), 403, "csrf_failed")
 
 
-# --- pages of somebody who has signed out, or in --------------------------------------------------------------------
+# --- pages opened before signing out or in ----------------------------------------------------------------------------
 
 
-def opened(browser: Client) -> dict[str, str]:
-    """What a page that a browser opens now will send along."""
+def page_headers(browser: Client) -> dict[str, str]:
+    """Return the headers that a page sends with its requests if the browser opens it now."""
     return {"X-Page-User": re.findall(r'name="page_user" value="(.*?)"', browser.get("/").content.decode())[0]}
 
 
 def test_a_page_whose_session_ended_does_not_upload_as_a_guest(client, user, problem):
     client.force_login(user)
-    page = opened(client)
+    page = page_headers(client)
     assert client.upload(headers=page).status_code == 202
     client.logout()
     problem(client.upload(headers=page), 409, "signed_out")
@@ -205,21 +205,21 @@ def test_a_page_whose_session_ended_does_not_upload_as_a_guest(client, user, pro
     assert b"no longer signed in" in answer.content
     assert Image.objects.count() == 1
     client.force_login(user)
-    assert client.upload(headers=page).status_code == 202, "after signing in again the page goes on"
+    assert client.upload(headers=page).status_code == 202, "after signing in again, the page can upload again"
 
 
-def test_a_page_from_before_signing_in_says_so(client, user, problem):
-    page = opened(client)
+def test_an_upload_from_a_page_opened_before_signing_in_is_refused(client, user, problem):
+    page = page_headers(client)
     assert client.upload(headers=page).status_code == 202
     client.force_login(user)
     assert "as ada" in problem(client.upload(headers=page), 409, "session_changed")["detail"]
     form = {"files": SimpleUploadedFile("a.jpg", JPEG), "page_user": page["X-Page-User"]}
     assert client.post("/upload/", form).status_code == 409
     assert Image.objects.count() == 1
-    assert client.upload(headers=opened(client)).status_code == 202
+    assert client.upload(headers=page_headers(client)).status_code == 202
 
 
-def test_a_form_with_a_token_from_before_signing_in_says_what_to_do(db, user, problem):
+def test_a_form_with_an_outdated_csrf_token_says_to_reload_the_page(db, user, problem):
     browser = Client(enforce_csrf_checks=True)
     form = {"files": SimpleUploadedFile("a.jpg", JPEG), "csrfmiddlewaretoken": "a" * 64}
     answer = browser.post("/upload/", form, headers={"Accept": "text/html"})

@@ -1,4 +1,4 @@
-"""What people do with their accounts is in the audit's record, and no password or code is."""
+"""The audit log records what people do with their accounts, but no password or code."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ LOGIN = {"login": "ada", "password": PASSWORD}
 
 
 def recorded() -> list[tuple[str, str, str]]:
-    """What was done, by whom, and what was changed; the oldest first."""
+    """Return each entry's action, person and details, oldest first."""
     return [(entry.action, entry.person, entry.details) for entry in Entry.objects.order_by("pk")]
 
 
@@ -30,17 +30,17 @@ def test_signing_in_and_out(client: Client, user: User) -> None:
     assert "wrong" not in str(list(Entry.objects.values()))
 
 
-def test_attempts_during_a_lockout_do_not_fill_it(client: Client, user: User, settings: Any) -> None:
+def test_sign_in_attempts_during_a_lockout_are_not_recorded(client: Client, user: User, settings: Any) -> None:
     settings.AXES_FAILURE_LIMIT = 2
     for _ in range(6):
         client.post("/accounts/login/", {**LOGIN, "password": "wrong"})
     assert len(recorded()) == 2
 
 
-def test_registering_by_an_invitation(client: Client, user: User, make_department: Any) -> None:
+def test_registering_with_an_invitation(client: Client, user: User, make_department: Any) -> None:
     department = make_department("icu", manager=user)
-    by = Identity(user=user)
-    _, link = invitations.invite(by, department_id=department.pk, role="reader")
+    identity = Identity(user=user)
+    _, link = invitations.invite(identity, department_id=department.pk, role="reader")
     client.get(link.removeprefix("http://127.0.0.1:8000"))
     client.post("/accounts/signup/", {"email": "eve@a.example", "password1": PASSWORD, "password2": PASSWORD})
     joined = json.dumps({"person": User.objects.get(email="eve@a.example").pk, "role": "reader"})
@@ -64,7 +64,9 @@ def test_tokens_and_passwords(client: Client, user: User, problem: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/accounts/login/", "/api/v1/auth/token/"])
-def test_a_sign_in_costs_few_statements(client: Client, user: User, statements: list[str], path: str) -> None:
+def test_a_sign_in_uses_one_statement_on_the_audit_log(
+    client: Client, user: User, statements: list[str], path: str
+) -> None:
     statements.clear()
     client.post(path, {**LOGIN, "username": "ada"})
     assert sum("audit_entry" in statement for statement in statements) == 1

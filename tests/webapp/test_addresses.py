@@ -1,4 +1,4 @@
-"""Addresses of rows, which are made from one that is reversed once."""
+"""URLs of rows, which are built from one URL per route that is reversed only once."""
 
 from uuid import uuid4
 
@@ -7,14 +7,14 @@ from django.urls import reverse, set_script_prefix
 from webapp.addresses import address
 
 
-def test_a_row_has_the_address_that_django_gives_it():
+def test_an_address_equals_the_one_that_reverse_returns():
     for route in ("image", "study", "patient", "worklist-image", "api-image-preview", "failure-image"):
         for _ in range(2):
             pk = uuid4()
             assert address(route, pk) == reverse(route, args=[pk])
 
 
-def test_an_address_has_the_prefix_of_the_whole_site():
+def test_an_address_includes_the_sites_script_prefix():
     pk = uuid4()
     assert address("image", pk) == f"/images/{pk}/"
     try:

@@ -1,4 +1,4 @@
-"""Django's admin: links that open, the newest first, and no deletion past the services."""
+"""Django's admin: links that work, newest rows first, and no deletion that bypasses the services."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ def chief(client: Any, settings: Any) -> Any:
     return client
 
 
-def test_an_image_leads_to_its_page_and_not_to_files(chief: Any, make_image: Callable[..., Image]) -> None:
+def test_an_image_links_to_its_page_and_not_to_its_files(chief: Any, make_image: Callable[..., Image]) -> None:
     image = make_image(filename="film-7.jpg")
     reading = make_reading(image, input="inputs/x.png")
     for path in (f"image/{image.pk}", f"reading/{reading.pk}"):
@@ -32,7 +32,7 @@ def test_an_image_leads_to_its_page_and_not_to_files(chief: Any, make_image: Cal
         assert "inputs/x.png" not in page
 
 
-def test_lists_begin_with_the_newest_and_find_by_id(
+def test_lists_show_the_newest_first_and_can_be_searched_by_id(
     chief: Any, make_image: Callable[..., Image], make_department: Callable[..., Any]
 ) -> None:
     old, new = make_image(filename="old.jpg", department=make_department("icu")), make_image(filename="new.jpg")
@@ -47,25 +47,25 @@ def test_lists_begin_with_the_newest_and_find_by_id(
     assert "new.jpg" not in found
 
 
-def test_departments_are_deleted_on_their_own_page(chief: Any, make_department: Callable[..., Any]) -> None:
+def test_departments_cannot_be_deleted_in_the_admin(chief: Any, make_department: Callable[..., Any]) -> None:
     department = make_department()
     assert chief.post(f"/admin/departments/department/{department.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_a_webhook_is_deleted_by_its_service(chief: Any) -> None:
+def test_a_webhook_is_deleted_through_its_service(chief: Any) -> None:
     webhook = Webhook.objects.create(user=User.objects.get(username="chief"), url="https://example.org/")
     chief.post(f"/admin/notifications/webhook/{webhook.pk}/delete/", {"post": "yes"})
     assert not Webhook.objects.exists()
     assert Entry.objects.filter(action=Action.DELETE, object_id=str(webhook.pk)).count() == 1, "recorded once"
 
 
-def test_the_last_administrator_stays(chief: Any) -> None:
+def test_the_last_administrator_cannot_be_removed(chief: Any) -> None:
     user = User.objects.get(username="chief")
     url, group = f"/admin/auth/user/{user.pk}/", Group.objects.create(name="chiefs")
     group.permissions.add(administer())
     form = {"username": "chief", "date_joined_0": "2026-01-01", "date_joined_1": "10:00", "is_staff": "on"}
 
-    def saved(**changes: Any) -> int:
+    def save(**changes: Any) -> int:
         return int(chief.post(f"{url}change/", {**form, **changes}).status_code)
 
     refused = [
@@ -73,23 +73,23 @@ def test_the_last_administrator_stays(chief: Any) -> None:
         chief.post(
             "/admin/auth/user/", {"action": "delete_selected", "_selected_action": user.pk, "post": "yes"}
         ).status_code,
-        saved(is_active="on"),
-        saved(is_superuser="on"),
+        save(is_active="on"),
+        save(is_superuser="on"),
     ]
     assert refused == [409] * 4
     user.refresh_from_db()
     assert (user.is_active, user.is_superuser) == (True, True)
 
-    # One by a group: nobody takes it away either, by way of the group or of the permission.
+    # An administrator who has the permission from a group is protected too, also from changes of the group.
     User.objects.create_superuser("other")
-    assert saved(is_active="on", is_superuser="on", groups=group.pk) == 302
+    assert save(is_active="on", is_superuser="on", groups=group.pk) == 302
     User.objects.filter(username="other").update(is_superuser=False, is_staff=True)
     other = User.objects.get(username="other")
     other.user_permissions.add(*Permission.objects.filter(content_type__app_label="auth"))
     User.objects.filter(pk=user.pk).update(is_superuser=False)
     chief.force_login(other, backend="allauth.account.auth_backends.AuthenticationBackend")
     groups = f"/admin/auth/group/{group.pk}/"
-    assert saved(is_active="on") == 409
+    assert save(is_active="on") == 409
     assert chief.post(f"{groups}change/", {"name": "chiefs"}).status_code == 409
     assert chief.post(f"{groups}delete/", {"post": "yes"}).status_code == 409
     answer = chief.post(
@@ -119,7 +119,7 @@ def test_a_departments_last_manager_is_not_deleted(chief: Any, make_department: 
     assert sorted(actions) == sorted([Action.DELETE, Action.ROLE_CHANGE]), "each recorded once"
 
 
-def test_the_admin_has_the_looks_of_the_other_pages(chief: Any) -> None:
+def test_the_admin_looks_like_the_other_pages(chief: Any) -> None:
     page = chief.get("/admin/").content.decode()
     assert "dashboard/admin.css" in page
     assert "Django administration" not in page

@@ -1,4 +1,4 @@
-"""Who is notified of what: news, e-mails and webhooks, by each person's and each department's choice."""
+"""Who is notified of what by news, e-mails and webhooks, as each person and each department has chosen."""
 
 import smtplib
 
@@ -42,8 +42,8 @@ def carol(db):
     return User.objects.create_user("carol", "carol@hospital.example", PASSWORD)
 
 
-def choose(user, *wanted, language="en"):
-    services.choose(Identity(user=user), wanted, language)
+def choose(user, *choices, language="en"):
+    services.choose(Identity(user=user), choices, language)
 
 
 def deliver():
@@ -57,7 +57,7 @@ def news(user):
 # --- news -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_sender_is_notified_of_a_study_once(make_study, user, read):
+def test_the_owner_is_notified_of_a_finished_study_once(make_study, user, read):
     study = make_study(Status.READY, owner=user)
     read(*study.images.all(), pneumonia=0.1)
     event = Delivery.objects.get()
@@ -67,7 +67,7 @@ def test_the_sender_is_notified_of_a_study_once(make_study, user, read):
     assert News.objects.get().study == study
 
 
-def test_a_single_failed_image_is_notified(make_image, user, guest):
+def test_the_owner_is_notified_of_a_single_failed_image(make_image, user, guest):
     image = make_image(Status.QUEUED, owner=user)
     failures.fail(image.pk, "image_corrupt", "It is damaged.")
     failures.fail(make_image(Status.QUEUED, guest=guest.guest).pk, "image_corrupt", "It is damaged.")
@@ -75,14 +75,14 @@ def test_a_single_failed_image_is_notified(make_image, user, guest):
     assert (news(user), News.objects.get().image) == ([Event.FAILED], image)
 
 
-def test_the_failures_of_a_study_are_notified_when_it_is_finished(make_study, user):
+def test_failures_of_a_study_are_announced_when_it_finishes(make_study, user):
     study = make_study(Status.QUEUED, Status.FAILED, Status.SUCCEEDED, owner=user)
     failures.fail(study.images.get(status=Status.QUEUED).pk, "image_corrupt", "It is damaged.")
     deliver()
     assert news(user) == [Event.STUDY_FINISHED, Event.FAILED]
 
 
-def test_only_one_positive_of_a_study_is_notified(make_study, user, read):
+def test_only_one_positive_image_of_a_study_is_announced(make_study, user, read):
     study = make_study(Status.READY, Status.READY, Status.READY, owner=user)
     first, second, third = study.images.order_by("created_at")
     read(first, pneumonia=0.1)
@@ -94,7 +94,9 @@ def test_only_one_positive_of_a_study_is_notified(make_study, user, read):
     assert News.objects.get(event=Event.POSITIVE).image in (second, third)
 
 
-def test_a_positive_is_sent_to_the_readers_who_chose_so(make_image, make_department, user, carol, read):
+def test_a_positive_image_is_announced_to_its_uploader_and_to_readers_who_chose_so(
+    make_image, make_department, user, carol, read
+):
     asleep, clerk = User.objects.create_user("asleep"), User.objects.create_user("clerk")
     department = make_department(reader=carol, uploader=user)
     department.memberships.create(user=asleep, role="reader")
@@ -118,7 +120,7 @@ def test_former_members_are_no_longer_notified(make_study, make_department, user
     assert news(user) == []
 
 
-def test_events_that_nobody_chose_are_not_notified(make_study, user, read):
+def test_events_that_nobody_chose_are_not_announced(make_study, user, read):
     choose(user)
     read(*make_study(Status.READY, owner=user).images.all())
     assert deliver() == {"delivered": 2}
@@ -140,7 +142,7 @@ def test_events_that_nobody_chose_are_not_notified(make_study, user, read):
         ("ne", Event.POSITIVE, "निमोनियाका संकेत देखिए", "यो रोगको निदान होइन"),
     ],
 )
-def test_an_e_mail_has_links_in_its_readers_language_and_nothing_of_a_patient(
+def test_an_e_mail_has_links_in_its_readers_language_and_no_patient_details(
     make_study, user, read, language, event, subject, words
 ):
     choose(user, (event, Channel.EMAIL), language=language)
@@ -179,7 +181,7 @@ def test_a_department_is_notified_at_its_own_address(make_image, make_department
     assert "https://xray.example/departments/radiology/notifications/" in message.body
 
 
-def test_nothing_is_sent_where_no_mail_server_is_named(make_image, user, read, settings):
+def test_no_e_mail_is_sent_without_a_mail_server(make_image, user, read, settings):
     settings.EMAIL_URL = ""
     choose(user, (Event.POSITIVE, Channel.EMAIL))
     read(make_image(Status.READY, owner=user), pneumonia=0.9)
@@ -189,7 +191,7 @@ def test_nothing_is_sent_where_no_mail_server_is_named(make_image, user, read, s
 
 @pytest.fixture
 def waiting(make_image, user, read):
-    """An e-mail that is to be sent."""
+    """An image, and an e-mail about it that waits to be sent."""
     choose(user, (Event.POSITIVE, Channel.EMAIL))
     image = make_image(Status.READY, owner=user)
     read(image, pneumonia=0.9)
@@ -209,7 +211,7 @@ def waiting(make_image, user, read):
         (TimeoutError(), False, True),
     ],
 )
-def test_what_a_mail_server_refuses_is_sent_again_or_given_up(waiting, monkeypatch, error, permanent, unreachable):
+def test_a_refused_e_mail_is_sent_again_or_given_up(waiting, monkeypatch, error, permanent, unreachable):
     def fail(*_):
         raise error
 
@@ -219,7 +221,7 @@ def test_what_a_mail_server_refuses_is_sent_again_or_given_up(waiting, monkeypat
     assert (raised.value.permanent, raised.value.unreachable) == (permanent, unreachable)
 
 
-def test_an_e_mail_about_something_that_is_gone_is_dropped(waiting, user):
+def test_an_e_mail_about_a_deleted_image_is_dropped(waiting, user):
     image, delivery = waiting
     image.readings.all().delete()
     image.delete()
@@ -228,17 +230,17 @@ def test_an_e_mail_about_something_that_is_gone_is_dropped(waiting, user):
     assert outgoing.outbox == []
 
 
-def test_an_e_mail_to_someone_who_may_not_see_it_any_more_is_dropped(waiting, carol):
+def test_an_e_mail_to_someone_who_may_no_longer_see_the_image_is_dropped(waiting, carol):
     image, delivery = waiting
     type(image).objects.filter(pk=image.pk).update(owner=carol)
     with pytest.raises(ObsoleteError):
         mails.send(delivery)
 
 
-def test_whoever_sent_many_images_is_looked_up_once(make_image, user, django_assert_max_num_queries):
+def test_the_owner_of_many_images_is_looked_up_once(make_image, user, django_assert_max_num_queries):
     images = [make_image(Status.SUCCEEDED, owner=user) for _ in range(8)]
-    named = {"images": [str(image.pk) for image in images]}
-    event = Delivery(kind=Event.POSITIVE, payload=named, created_at=timezone.now())
+    payload = {"images": [str(image.pk) for image in images]}
+    event = Delivery(kind=Event.POSITIVE, payload=payload, created_at=timezone.now())
     with django_assert_max_num_queries(4 + len(images) + 2):  # a row of news for each, and a savepoint
         announcing.announce_images(event)
     assert set(News.objects.filter(person=user).values_list("image", flat=True)) == {image.pk for image in images}
@@ -261,7 +263,7 @@ def test_a_departments_webhook_gets_all_its_events(make_image, make_department, 
     )  # fmt: skip
 
 
-def test_a_mailbox_goes_when_its_address_is_removed(make_department, carol):
+def test_a_mailbox_is_deleted_when_its_address_is_removed(make_department, carol):
     department = make_department(manager=carol)
     for address in ("chest@hospital.example", ""):
         services.choose(Identity(user=carol), [], "en", department=department, address=address)

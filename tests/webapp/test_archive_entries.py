@@ -1,4 +1,4 @@
-"""Entries of a ZIP, and other archives, that cannot be read: each is called what it is, and the others go on."""
+"""Unreadable entries of ZIPs, and other archives: each gets an error that names the cause, and the rest is read."""
 
 import bz2
 import gzip
@@ -19,13 +19,13 @@ from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services import archives
 
 LINK = 0o120777 << 16
-#: An extra field whose one number is larger than a file can be long.
+#: An extra field whose only number is larger than any file can be.
 ZIP64 = struct.pack("<HHQ", 1, 8, 2**64 - 2)
 
 
 @pytest.fixture
 def listed(client, unpack_all):
-    """Upload a ZIP and unpack it; the code and sentence of each image by its name."""
+    """Upload a ZIP and unpack it. Return the error code and sentence of each image by its name."""
 
     def run(content):
         answer = client.upload_study({"study.zip": content})
@@ -42,7 +42,7 @@ def truncated_zip64():
     return struct.pack("<HHI", 1, 4, 0)
 
 
-#: Entries, the code and words of the sentence that each gets.
+#: Entries, each with its error code and words of its error sentence.
 BAD = [
     (File(b"encrypted.jpg", JPEG, ENCRYPTED), "archive_encrypted", "password"),
     (File(b"AES.jpg", JPEG, ENCRYPTED, method=99), "archive_encrypted", "password"),
@@ -94,11 +94,11 @@ def test_an_entry_that_cannot_be_read_fails_alone_and_says_why(listed):
         "two names",
         "two encodings",
         "version",
-        "8",
-        "more",
+        "flag 8",
+        "more content than declared",
     ],
 )
-def test_what_is_odd_and_readable_is_read(listed, file):
+def test_an_unusual_but_readable_entry_is_read(listed, file):
     assert listed(build(file, File(b"c.png", PNG))) == {"a.jpg": ("", ""), "c.png": ("", "")}
 
 
@@ -107,20 +107,20 @@ def test_a_file_without_a_name_is_listed(listed, name):
     assert listed(build(File(name, JPEG), File(b"c.png", PNG))) == {"unnamed": ("", ""), "c.png": ("", "")}
 
 
-def test_an_entry_whose_size_is_absurd_is_listed(listed):
+def test_an_entry_with_an_absurd_size_is_listed_as_too_large(listed):
     size = struct.pack("<HHQ", 1, 8, 2**64 - 1)
     found = listed(build(File(b"a.jpg", JPEG), File(b"bad.jpg", JPEG, size=2**32 - 1, extra=size)))
     assert (found["a.jpg"][0], found["bad.jpg"][0]) == ("", "file_too_large")
 
 
-def test_what_is_not_unpacked_does_not_count_as_unpacked(client, settings):
+def test_an_entry_that_is_not_unpacked_does_not_count_towards_the_studys_size(client, settings):
     settings.MAX_STUDY_BYTES = 10 * len(JPEG)
     vast = File(b"vast.jpg", JPEG, size=2**31)
     assert client.upload_study({"a.zip": build(File(b"a.jpg", JPEG), vast)}).status_code == 202
 
 
-def test_an_entry_whose_last_byte_is_missing_is_read_if_its_content_is_whole():
-    """All of the bytes have been taken in when the first part of the content comes out."""
+def test_an_entry_whose_last_byte_is_missing_is_read_if_its_content_is_complete():
+    """The decompressor has consumed all bytes before it returns the first part of the content."""
     file = File(b"a.jpg", bytes(70_000))
     file.data = file.data[:-1]
     with zips.opened(io.BytesIO(build(file))) as archive:
@@ -128,26 +128,26 @@ def test_an_entry_whose_last_byte_is_missing_is_read_if_its_content_is_whole():
 
 
 @pytest.mark.parametrize("comment", [b"from PK\x05\x06 the ward", b"PK\x05\x06" * 5000], ids=["once", "often"])
-def test_a_comment_that_holds_the_signature_of_the_end_is_a_comment(listed, comment):
+def test_a_comment_may_contain_the_signature_of_the_end_record(listed, comment):
     assert listed(build(File(b"a.jpg", JPEG), comment=comment)) == {"a.jpg": ("", "")}
 
 
-def test_a_zip_that_was_to_be_split_and_was_not_is_read(listed):
+def test_a_zip_with_a_split_marker_that_was_not_split_is_read(listed):
     assert listed(b"PK00" + build(File(b"a.jpg", JPEG))) == {"a.jpg": ("", "")}
 
 
 def test_the_end_record_of_zip64_may_be_longer_than_usual(listed):
     content = build(File(b"a.jpg", JPEG))
-    at = content.rindex(b"PK\5\6")
-    count, length, offset = struct.unpack_from("<HII", content, at + 10)
-    more = b"a program's own"
-    end = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44 + len(more), 45, 45, 0, 0, count, count, length, offset) + more
-    locator = b"PK\6\7" + struct.pack("<IQI", 0, at, 1)
+    end_start = content.rindex(b"PK\5\6")
+    count, length, offset = struct.unpack_from("<HII", content, end_start + 10)
+    extra = b"a program's own"
+    end = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44 + len(extra), 45, 45, 0, 0, count, count, length, offset) + extra
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, end_start, 1)
     placeholders = b"PK\5\6" + struct.pack("<4HIIH", *[0xFFFF] * 4, 2**32 - 1, 2**32 - 1, 0)
-    assert listed(content[:at] + end + locator + placeholders) == {"a.jpg": ("", "")}
+    assert listed(content[:end_start] + end + locator + placeholders) == {"a.jpg": ("", "")}
 
 
-def test_bytes_behind_the_zip_are_no_part_of_it(listed):
+def test_bytes_after_the_end_of_the_zip_are_ignored(listed):
     assert listed(build(File(b"a.jpg", JPEG)) + b"\r\n") == {"a.jpg": ("", "")}
 
 
@@ -169,22 +169,22 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_zip_alone_that_cannot_be_read_is_refused(client, problem, kind):
+def test_an_unreadable_zip_alone_is_refused(client, problem, kind):
     content, status, code = REFUSED[kind]
     problem(client.upload_study({"a.zip": content}), status, code)
     assert not Study.objects.exists()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in REFUSED if kind != "a document"])
-def test_a_zip_beside_other_files_that_cannot_be_read_is_named(client, problem, kind):
-    """The whole study is refused, so that nothing of it is missing later."""
+def test_an_unreadable_zip_among_other_files_is_named_in_the_refusal(client, problem, kind):
+    """The whole study is refused, so that no part of it is missing later."""
     content, status, code = REFUSED[kind]
     document = problem(client.upload_study({"a.jpg": JPEG, "bad.zip": content}), status, code)
     assert document["detail"].startswith("bad.zip: ")
     assert not Study.objects.exists()
 
 
-def test_a_document_beside_images_fails_alone(client):
+def test_a_document_among_images_fails_alone(client):
     content, _, code = REFUSED["a document"]
     answer = client.upload_study({"a.jpg": JPEG, "letter.docx": content, "good.zip": build(File(b"b.jpg", JPEG))})
     assert (answer.status_code, answer.json()["total"]) == (202, 3)
@@ -225,7 +225,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_another_archive_is_called_what_it_is(client, problem, kind):
+def test_another_kind_of_archive_is_named_in_the_error(client, problem, kind):
     document = problem(client.upload(OTHERS[kind], "scans.jpg"), 415, "archive_not_supported")
     assert kind in document["detail"]
     client.upload_study({"a.jpg": JPEG, "scans.bin": OTHERS[kind]})
@@ -233,17 +233,17 @@ def test_another_archive_is_called_what_it_is(client, problem, kind):
     assert (failed.error_code, failed.error_detail) == ("archive_not_supported", document["detail"])
 
 
-# --- a release that skipped other files -------------------------------------------------------------------------------
+# --- a ZIP that an earlier release began to unpack --------------------------------------------------------------------
 
 
-def test_a_zip_that_an_earlier_release_counted_otherwise_loses_nothing(client, settings, unpack_all, sent):
-    """It took "THUMBS.DB" for an image, and was replaced when it had unpacked two files."""
+def test_a_zip_that_an_earlier_release_counted_differently_loses_no_image(client, settings, unpack_all, sent):
+    """The earlier release counted "THUMBS.DB" as an image, and was replaced after it had unpacked two files."""
     settings.UNPACK_CHUNK_FILES = 2
     files = [File(b"a.jpg", JPEG), File(b"THUMBS.DB", b"x"), File(b"b.jpg", JPEG), File(b"c.jpg", JPEG)]
     client.upload_study({"a.zip": build(*files)})
     archive = Archive.objects.get()
     Archive.objects.update(total=4, unpacked=2, state=Archive.State.UNPACKING)
-    image = archives._image(archive, *opened(archive))
+    image = archives._image(archive, *open_first_entry(archive))
     image.save(force_insert=True)
     unpack_all()
     assert sorted(Image.objects.values_list("filename", flat=True)) == ["a.jpg", "b.jpg", "c.jpg"]
@@ -251,6 +251,6 @@ def test_a_zip_that_an_earlier_release_counted_otherwise_loses_nothing(client, s
     assert (archive.state, archive.unpacked) == (Archive.State.UNPACKED, 4)
 
 
-def opened(archive):
+def open_first_entry(archive):
     unzipped = zips.Archive(io.BytesIO(archive.file.read()))
     return unzipped, unzipped.entries[0]

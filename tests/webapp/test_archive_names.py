@@ -1,4 +1,4 @@
-"""Names of files, studies and patients, in whatever encoding and form they are sent."""
+"""Names of files, studies and patients, in any encoding and Unicode form."""
 
 import unicodedata
 
@@ -11,8 +11,8 @@ from webapp.studies.models import Image, Patient, Study
 
 
 @pytest.fixture
-def found(client, unpack_all):
-    """Upload a ZIP and unpack it; the codes of its images by their names."""
+def unpack(client, unpack_all):
+    """Upload a ZIP and unpack it. Return the error code of each image by its name."""
 
     def run(*files, **options):
         answer = client.upload_study({"study.zip": build(*files, **options)})
@@ -25,7 +25,7 @@ def found(client, unpack_all):
 
 # --- encodings --------------------------------------------------------------------------------------------------------
 
-SPOKEN = [
+NAMES_BY_ENCODING = [
     ("cp932", ["胸部X線/患者１_正面.jpg", "山田太郎_レントゲン.jpg", "ソース表示.png"]),
     ("gbk", ["胸部X光/患者一.jpg", "张伟_胸片_2024.jpg"]),
     ("big5", ["胸部X光/病人.jpg", "王小明_胸片.jpg"]),
@@ -59,43 +59,43 @@ SPOKEN = [
 ]
 
 
-@pytest.mark.parametrize(("encoding", "spoken"), SPOKEN, ids=[encoding for encoding, _ in SPOKEN])
-def test_the_names_of_a_zip_are_read_in_the_encoding_of_the_computer_that_made_it(encoding, spoken):
+@pytest.mark.parametrize(("encoding", "spoken"), NAMES_BY_ENCODING, ids=[encoding for encoding, _ in NAMES_BY_ENCODING])
+def test_names_in_a_zip_are_decoded_with_the_encoding_of_the_computer_that_made_it(encoding, spoken):
     assert zip_names.decode([(name.encode(encoding), b"") for name in spoken]) == spoken
 
 
 @pytest.mark.parametrize("name", ["Müller.jpg", "Größe.jpg", "胸部.jpg", "é.jpg"])
-def test_one_short_name_is_enough(name):
+def test_one_short_name_is_enough_to_detect_its_encoding(name):
     encoding = "gbk" if ord(name[0]) > 0x3000 else "cp850"
     assert zip_names.decode([(name.encode(encoding), b"")]) == [name]
 
 
-def test_names_of_finder_are_utf8_without_being_marked_and_decomposed(found):
+def test_unmarked_decomposed_utf8_names_of_finder_are_read(unpack):
     name = "Röntgen/Jürgen Größe.jpg"
     decomposed = unicodedata.normalize("NFD", name)
     assert decomposed != name
-    assert found(File(decomposed.encode(), JPEG, system=3)) == {name: ""}
+    assert unpack(File(decomposed.encode(), JPEG, system=3)) == {name: ""}
 
 
-def test_a_name_that_is_marked_as_utf8_and_is_none_fails_neither_the_zip_nor_its_file(found):
+def test_a_name_wrongly_marked_as_utf8_fails_neither_the_zip_nor_its_file(unpack):
     files = [File("肺.jpg".encode(), JPEG, UTF8), File("Müller.jpg".encode("cp850"), JPEG, UTF8), File(b"c.jpg", PNG)]
-    assert found(*files) == {"肺.jpg": "", "Müller.jpg": "", "c.jpg": ""}
+    assert unpack(*files) == {"肺.jpg": "", "Müller.jpg": "", "c.jpg": ""}
 
 
-def test_a_name_in_no_encoding_is_kept_as_some_text(found):
-    listed = found(File(b"\xff\xfe\x80\xff.jpg", JPEG), File(b"b.jpg", JPEG))
+def test_a_name_in_no_known_encoding_becomes_some_text(unpack):
+    listed = unpack(File(b"\xff\xfe\x80\xff.jpg", JPEG), File(b"b.jpg", JPEG))
     assert len(listed) == 2
     assert set(listed.values()) == {""}
     assert all(name.endswith(".jpg") for name in listed)
 
 
-def test_the_name_in_the_extra_field_counts(found):
+def test_the_name_in_the_extra_field_is_used(unpack):
     name = b"?????.jpg"
-    assert found(File(name, JPEG, extra=unicode_path(name, "レントゲン.jpg"))) == {"レントゲン.jpg": ""}
+    assert unpack(File(name, JPEG, extra=unicode_path(name, "レントゲン.jpg"))) == {"レントゲン.jpg": ""}
 
 
-def test_the_extra_field_of_a_file_that_was_renamed_does_not_count(found):
-    assert found(File(b"b.jpg", JPEG, extra=unicode_path(b"a.jpg", "a.jpg"))) == {"b.jpg": ""}
+def test_the_extra_field_of_a_renamed_file_is_ignored(unpack):
+    assert unpack(File(b"b.jpg", JPEG, extra=unicode_path(b"a.jpg", "a.jpg"))) == {"b.jpg": ""}
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------
@@ -117,24 +117,24 @@ def test_the_extra_field_of_a_file_that_was_renamed_does_not_count(found):
         (b"ward/ /\x7f", "ward/unnamed/unnamed"),
     ],
 )
-def test_a_path_leads_nowhere_and_shows_what_it_is(found, path, name):
-    assert found(File(path, JPEG)) == {name: ""}
+def test_a_path_becomes_a_harmless_relative_path(unpack, path, name):
+    assert unpack(File(path, JPEG)) == {name: ""}
 
 
-def test_the_end_of_a_long_name_is_kept(found):
-    (name,) = found(File(b"x" * 700 + b"/0001.jpg", JPEG))
+def test_the_end_of_a_long_name_is_kept(unpack):
+    (name,) = unpack(File(b"x" * 700 + b"/0001.jpg", JPEG))
     assert len(name) == 255
     assert name.endswith("x/0001.jpg")
 
 
-def test_folders_are_no_images_however_they_are_marked(found):
+def test_folders_are_not_images_however_they_are_marked(unpack):
     folders = [File(b"a/", method=0), File(b"b\\", method=0), File(b"c", method=0, attributes=0x10)]
     folders += [File(b"e", method=0, attributes=0o40755 << 16, system=3)]
-    assert found(*folders, File(b"d.jpg/", JPEG)) == {"d.jpg": ""}
+    assert unpack(*folders, File(b"d.jpg/", JPEG)) == {"d.jpg": ""}
 
 
-def test_files_of_one_name_are_all_read(found):
-    found(File(b"a.jpg", JPEG), File(b"A/../a.jpg", JPEG), File(b"a.jpg", PNG))
+def test_files_with_the_same_name_are_all_read(unpack):
+    unpack(File(b"a.jpg", JPEG), File(b"A/../a.jpg", JPEG), File(b"a.jpg", PNG))
     assert Image.objects.filter(error_code="").count() == 3
 
 
@@ -150,8 +150,8 @@ LITTER = [
 ]  # fmt: skip
 
 
-def test_litter_is_no_image(found):
-    assert found(*(File(name, b"litter") for name in LITTER), File(b"a.jpg", JPEG)) == {"a.jpg": ""}
+def test_litter_is_not_an_image(unpack):
+    assert unpack(*(File(name, b"litter") for name in LITTER), File(b"a.jpg", JPEG)) == {"a.jpg": ""}
 
 
 @pytest.mark.parametrize(
@@ -171,11 +171,11 @@ def test_litter_is_no_image(found):
         "a/b__MACOSX.jpg",
     ],
 )
-def test_what_only_looks_like_litter_is_read(name):
+def test_a_name_that_only_resembles_litter_is_not_litter(name):
     assert not names.is_litter(name)
 
 
-def test_loose_litter_beside_images_is_skipped_and_named(client):
+def test_loose_litter_among_images_is_skipped_and_named(client):
     loose = {
         "a.jpg": JPEG,
         "Thumbs.db": b"\xd0\xcf\x11\xe0",
@@ -189,12 +189,12 @@ def test_loose_litter_beside_images_is_skipped_and_named(client):
     assert list(Image.objects.values_list("filename", flat=True)) == ["a.jpg"]
 
 
-def test_an_image_is_read_whatever_it_is_called(client):
+def test_an_image_is_read_even_if_it_is_named_like_litter(client):
     answer = client.upload_study({".hidden.jpg": JPEG, "Thumbs.db": PNG})
     assert (answer.json()["total"], answer.json().get("skipped")) == (2, None)
 
 
-def test_litter_alone_is_listed(client):
+def test_litter_uploaded_alone_is_listed_as_failed(client):
     answer = client.upload_study({"Thumbs.db": b"\xd0\xcf\x11\xe0"})
     assert (answer.json()["total"], answer.json().get("skipped")) == (1, None)
     assert Image.objects.get().error_code == "not_an_image"
@@ -205,7 +205,7 @@ def test_litter_alone_is_listed(client):
 DECOMPOSED, COMPOSED = unicodedata.normalize("NFD", "Müller Å"), "Müller Å"
 
 
-def test_names_and_patients_are_stored_in_one_form(client):
+def test_names_and_patients_are_stored_in_one_unicode_form(client):
     first = client.upload(filename=f"{DECOMPOSED}.jpg", patient=DECOMPOSED).json()
     second = client.upload(filename=f"{COMPOSED}.jpg", patient=COMPOSED, headers={"X-Job-Token": first["token"]}).json()
     assert {first["filename"], second["filename"]} == {f"{COMPOSED}.jpg"}
@@ -213,21 +213,21 @@ def test_names_and_patients_are_stored_in_one_form(client):
     assert Patient.objects.count() == 1
 
 
-def test_a_study_has_its_name_and_patient_in_one_form(client):
+def test_a_studys_name_and_patient_are_stored_in_one_unicode_form(client):
     study = client.upload_study({"a.jpg": JPEG}, name=f" {DECOMPOSED}\u202e", patient=f"{DECOMPOSED}\u200f").json()
     assert (study["name"], study["patient"]) == (COMPOSED, COMPOSED)
     assert Study.objects.get().name == COMPOSED
 
 
 @pytest.mark.parametrize("parameter", ["search", "patient"])
-def test_a_list_finds_either_form(client, parameter):
+def test_a_list_finds_a_patient_in_either_unicode_form(client, parameter):
     client.upload(patient=COMPOSED)
     answer = client.get("/api/v1/images/", {parameter: DECOMPOSED})
     assert len(answer.json()["results"]) == 1
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "é" * 400 + ".jpg"])
-def test_a_file_with_a_long_name_is_taken(client, name):
+def test_a_file_with_a_long_name_is_accepted(client, name):
     answer = client.upload(filename=name)
     assert answer.status_code == 202
     assert len(answer.json()["filename"]) <= 255

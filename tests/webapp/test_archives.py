@@ -20,7 +20,7 @@ from webapp.studies.models import Archive, Image
 
 @pytest.fixture
 def unpacked(client, unpack_all):
-    """Upload a ZIP as a study and unpack it; the study's JSON after that."""
+    """Upload a ZIP as a study and unpack it. Return the study's JSON afterwards."""
 
     def run(content):
         answer = client.upload_study({"study.zip": content})
@@ -31,12 +31,12 @@ def unpacked(client, unpack_all):
     return run
 
 
-def found():
+def error_codes():
     return dict(Image.objects.values_list("filename", "error_code"))
 
 
 def stored(settings):
-    """The names of all files in the storage."""
+    """Return the names of all files in the storage."""
     files = (path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file())
     return {str(path.relative_to(settings.MEDIA_ROOT)) for path in files}
 
@@ -44,7 +44,7 @@ def stored(settings):
 def test_a_zip_becomes_images(client, sent, unpacked, zipped):
     study = unpacked(zipped)
     assert (study["total"], study["counts"]["queued"]) == (3, 3)
-    assert found() == {"0.jpg": "", "1.jpg": "", "2.jpg": ""}
+    assert error_codes() == {"0.jpg": "", "1.jpg": "", "2.jpg": ""}
     assert sorted(sent.ids(dispatch.INGEST)) == sorted(Image.objects.values_list("pk", flat=True))
     archive = Archive.objects.get()
     assert sent.archives == [archive.pk]
@@ -79,8 +79,8 @@ def test_litter_and_folders_are_not_images(unpacked):
             }
         )
     )
-    # What ends as a picture is listed, whatever its name begins with.
-    assert found() == {"ward/a.jpg": "", "ward/.hidden.jpg": "", "b.png": ""}
+    # A file with the extension of a picture is listed, even if its name begins with a dot.
+    assert error_codes() == {"ward/a.jpg": "", "ward/.hidden.jpg": "", "b.png": ""}
     assert study["total"] == 3
 
 
@@ -98,7 +98,7 @@ def test_each_entry_fails_alone(unpacked, settings):
             }
         )
     )
-    assert found() == {
+    assert error_codes() == {
         "good.jpg": "",
         "notes.jpg": "not_an_image",
         "empty.jpg": "file_empty",
@@ -125,7 +125,7 @@ def test_a_damaged_entry_fails_alone(unpacked, method):
     for index in range(start, start + 400):
         content[index] ^= 0x5A
     study = unpacked(bytes(content))
-    assert found() == {"a.jpg": "", "b.jpg": "image_corrupt", "c.jpg": ""}
+    assert error_codes() == {"a.jpg": "", "b.jpg": "image_corrupt", "c.jpg": ""}
     assert study["counts"]["failed"] == 1
     assert Archive.objects.get().state == Archive.State.UNPACKED
 
@@ -136,23 +136,23 @@ def test_an_entry_that_lies_outside_of_the_zip_fails_alone(unpacked):
         directory = archive.start_dir
     content[directory + 42 : directory + 46] = struct.pack("<I", 2**31)
     unpacked(bytes(content))
-    assert found() == {"a.jpg": "image_corrupt", "b.jpg": ""}
+    assert error_codes() == {"a.jpg": "image_corrupt", "b.jpg": ""}
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 97], ids=["bzip2", "lzma", "unknown"])
-def test_an_entry_of_another_method_fails_alone(unpacked, method):
+def test_an_entry_of_another_compression_method_fails_alone(unpacked, method):
     content = bytearray(synthetic.zip_of({"a.jpg": JPEG, "b.jpg": JPEG}))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         local = archive.infolist()[0].header_offset
         directory = archive.start_dir
     content[local + 8 : local + 10] = content[directory + 10 : directory + 12] = struct.pack("<H", method)
     unpacked(bytes(content))
-    assert found() == {"a.jpg": "archive_method_not_supported", "b.jpg": ""}
+    assert error_codes() == {"a.jpg": "archive_method_not_supported", "b.jpg": ""}
 
 
 @pytest.mark.long
-def test_a_bomb_of_a_few_hundred_bytes_takes_no_memory():
-    """300 MB of zeros in bzip2, of which zipfile would unpack all to give the first."""
+def test_a_zip_bomb_takes_no_memory():
+    """300 MB of zeros in a few hundred bytes of bzip2: zipfile would unpack all of them to return the first."""
     stream = io.BytesIO(compressed(zipfile.ZIP_BZIP2, {"a.jpg": bytes(300 * 2**20)}))
     assert stream.getbuffer().nbytes < 1000
     tracemalloc.start()
@@ -164,7 +164,7 @@ def test_a_bomb_of_a_few_hundred_bytes_takes_no_memory():
         tracemalloc.stop()
 
 
-def test_what_is_refused_is_not_stored(unpacked, settings):
+def test_refused_entries_are_not_stored(unpacked, settings):
     settings.MAX_IMAGE_BYTES = 100_000
     unpacked(
         synthetic.zip_of(
@@ -178,16 +178,16 @@ def test_what_is_refused_is_not_stored(unpacked, settings):
     assert Image.objects.get(filename="vast.jpg").size == len(JPEG) + 200_000
 
 
-def test_a_refused_file_beside_the_zip_is_not_stored_either(client, settings, sent):
+def test_refused_files_outside_a_zip_are_not_stored_either(client, settings, sent):
     settings.MAX_IMAGE_BYTES = 100_000
     client.upload_study({"a.jpg": JPEG, "notes.jpg": synthetic.text(), "vast.jpg": JPEG + bytes(200_000)})
-    assert found() == {"a.jpg": "", "notes.jpg": "not_an_image", "vast.jpg": "file_too_large"}
+    assert error_codes() == {"a.jpg": "", "notes.jpg": "not_an_image", "vast.jpg": "file_too_large"}
     (good,) = Image.objects.filter(error_code="")
     assert stored(settings) == {good.file.name}
     assert sent.ids(dispatch.INGEST) == [good.pk]
 
 
-def test_a_refused_image_can_be_looked_at(client, unpacked):
+def test_a_refused_image_has_its_pages(client, unpacked):
     study = unpacked(synthetic.zip_of({"notes.jpg": synthetic.text()}))
     (listed,) = client.get(study["images_url"]).json()["results"]
     assert listed["error"]["code"] == "not_an_image"
@@ -198,7 +198,7 @@ def test_a_refused_image_can_be_looked_at(client, unpacked):
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd.jpg", "/etc/passwd.jpg", "a/../../etc/passwd.jpg"])
-def test_an_entry_cannot_choose_its_place(unpacked, settings, name):
+def test_an_entry_cannot_choose_where_it_is_stored(unpacked, settings, name):
     unpacked(synthetic.zip_of({name: JPEG}))
     image = Image.objects.get()
     assert ".." not in image.filename
@@ -210,25 +210,25 @@ def test_an_entry_cannot_choose_its_place(unpacked, settings, name):
 @pytest.mark.parametrize("name", [".", "..", "/", "./", "//"])
 def test_an_entry_without_a_name_is_listed(unpacked, name):
     unpacked(synthetic.zip_of({name: JPEG, "a.jpg": JPEG}))
-    assert found() == {"unnamed": "", "a.jpg": ""}
+    assert error_codes() == {"unnamed": "", "a.jpg": ""}
 
 
-def nameless():
-    """A ZIP whose first entry's name has no characters at all."""
+def zip_with_an_empty_name():
+    """Return a ZIP whose first entry has an empty name."""
     content = bytearray(synthetic.zip_of({"x": JPEG, "a.jpg": JPEG}))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         directory = archive.start_dir
-    # What was the name becomes one byte of extra data.
+    # The byte of the name becomes a byte of extra data.
     content[26:30] = content[directory + 28 : directory + 32] = struct.pack("<HH", 0, 1)
     return bytes(content)
 
 
 def test_an_entry_with_an_empty_name_is_listed(unpacked):
-    unpacked(nameless())
-    assert found() == {"unnamed": "", "a.jpg": ""}
+    unpacked(zip_with_an_empty_name())
+    assert error_codes() == {"unnamed": "", "a.jpg": ""}
 
 
-def test_two_entries_of_one_name_are_two_images(unpacked):
+def test_two_entries_with_the_same_name_are_two_images(unpacked):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("a.jpg", JPEG)

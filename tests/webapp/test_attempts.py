@@ -1,4 +1,4 @@
-"""Each attempt to deliver something is remembered, and shown to those whom it concerns: page and API."""
+"""Each attempt to deliver something is recorded, and shown on pages and in the API to those whom it concerns."""
 
 from datetime import timedelta
 from typing import Any
@@ -39,7 +39,7 @@ def attempt(delivery: Delivery, error: str = "", answer: str = "answered 204") -
     return Delivery.objects.get(pk=delivery.pk)
 
 
-def test_each_attempt_is_remembered() -> None:
+def test_each_attempt_is_recorded() -> None:
     before = timezone.now()
     delivery = put("one")
     assert delivery.attempts_made == []
@@ -48,36 +48,36 @@ def test_each_attempt_is_remembered() -> None:
     assert (first["outcome"], second["outcome"]) == ("answered 503", "answered 204")
     assert before <= first["at"] <= second["at"] <= timezone.now()
     assert 0 <= first["seconds"] < 60
-    # Sent again by hand it goes on, though it has as many attempts as a new one.
+    # The record continues after sending again by hand, although the number of attempts starts again at 0.
     outbox.send_again([delivery.pk], states=["delivered"])
-    assert [one["outcome"] for one in attempt(delivery, "answered 500").attempts_made] == [
+    assert [entry["outcome"] for entry in attempt(delivery, "answered 500").attempts_made] == [
         "answered 503", "answered 204", "answered 500",
     ]  # fmt: skip
 
 
-def test_of_a_process_that_died_it_is_not_known_how_long_it_took() -> None:
+def test_the_attempt_of_a_process_that_died_has_no_duration() -> None:
     delivery = put("one")
     assert outbox.claim("worker")
     Delivery.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
     assert outbox.release_abandoned() == 1
     delivery.refresh_from_db()
-    (made,) = delivery.attempts_made
-    assert (made["outcome"], made["seconds"]) == ("the process that was sending it died", None)
+    (entry,) = delivery.attempts_made
+    assert (entry["outcome"], entry["seconds"]) == ("the process that was sending it died", None)
 
 
-def test_the_last_attempts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_last_attempts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "REMEMBERED", 2)
     delivery = put("one")
     for number in range(3):
-        made = attempt(delivery, f"answered {500 + number}").attempts_made
-    assert [one["outcome"] for one in made] == ["answered 501", "answered 502"]
+        attempts = attempt(delivery, f"answered {500 + number}").attempts_made
+    assert [entry["outcome"] for entry in attempts] == ["answered 501", "answered 502"]
 
 
 @pytest.fixture
 def boss() -> User:
-    made = User.objects.create_user("boss")
-    made.user_permissions.add(administer())
-    return made
+    user = User.objects.create_user("boss")
+    user.user_permissions.add(administer())
+    return user
 
 
 def test_the_attempts_of_a_webhook_are_shown(
@@ -87,42 +87,42 @@ def test_the_attempts_of_a_webhook_are_shown(
     services.send_test(webhook)
     delivery = Delivery.objects.get()
     url = f"/api/v1/webhooks/{webhook.pk}/deliveries/"
-    (waits,) = user_client.get(url).json()["results"]
-    assert (waits["state"], waits["attempts"], bool(waits["next_attempt_at"])) == ("waiting", [], True)
+    (waiting,) = user_client.get(url).json()["results"]
+    assert (waiting["state"], waiting["attempts"], bool(waiting["next_attempt_at"])) == ("waiting", [], True)
     attempt(delivery, "no answer within 10 seconds")
     attempt(delivery)
     client.force_login(user)
     page = client.get(f"/webhooks/{webhook.pk}/").content.decode()
     assert page.index("no answer within 10 seconds") < page.index("answered 204")
-    (found,) = user_client.get(url).json()["results"]
-    assert (found["event"], found["event_id"]) == ("webhook.test", delivery.payload["event_id"])
-    assert (found["state"], found["next_attempt_at"], bool(found["delivered_at"])) == ("delivered", None, True)
-    assert [one["outcome"] for one in found["attempts"]] == ["no answer within 10 seconds", "answered 204"]
-    assert all(one["at"] and one["seconds"] >= 0 for one in found["attempts"])
-    # A department's are its managers' to see, and nobody else's.
+    (shown,) = user_client.get(url).json()["results"]
+    assert (shown["event"], shown["event_id"]) == ("webhook.test", delivery.payload["event_id"])
+    assert (shown["state"], shown["next_attempt_at"], bool(shown["delivered_at"])) == ("delivered", None, True)
+    assert [entry["outcome"] for entry in shown["attempts"]] == ["no answer within 10 seconds", "answered 204"]
+    assert all(entry["at"] and entry["seconds"] >= 0 for entry in shown["attempts"])
+    # A department's deliveries are shown to its managers and to administrators, and to nobody else.
     manager = User.objects.create_user("manager")
     department = make_department(manager=manager, reader=user)
     Webhook.objects.filter(pk=webhook.pk).update(user=None, department=department)
-    for who, status in ((manager, 200), (user, 404), (boss, 200)):
-        theirs = Client(headers={"Authorization": f"Token {tokens.issue(who)}"})
-        assert theirs.get(url).status_code == status
+    for person, status in ((manager, 200), (user, 404), (boss, 200)):
+        program = Client(headers={"Authorization": f"Token {tokens.issue(person)}"})
+        assert program.get(url).status_code == status
 
 
-def test_the_attempts_of_e_mails_are_shown_to_whom_they_were_sent(
+def test_the_attempts_of_e_mails_are_shown_to_their_recipients(
     client: Client, user: User, make_department: Any, boss: User
 ) -> None:
     manager = User.objects.create_user("manager")
     department = make_department(manager=manager, reader=user)
-    mine = {"one": f"email:person:{user.pk}:image.failed:1", "two": f"email:person:{manager.pk}:image.failed:1"}
-    mine["three"] = f"email:department:{department.pk}:image.failed:1"
-    mine["four"] = f"email:person:{user.pk}1:image.failed:1"  # another person's, whose number begins like it
-    for name, key in mine.items():
+    keys = {"one": f"email:person:{user.pk}:image.failed:1", "two": f"email:person:{manager.pk}:image.failed:1"}
+    keys["three"] = f"email:department:{department.pk}:image.failed:1"
+    keys["four"] = f"email:person:{user.pk}1:image.failed:1"  # another person, whose id begins with the same digits
+    for name, key in keys.items():
         attempt(put(key, announcing.MAIL_SERVER), f"refused as {name}")
-    for who, seen in ((user, {"one"}), (manager, {"two", "three"}), (boss, set(mine))):
-        client.force_login(who)
+    for person, visible in ((user, {"one"}), (manager, {"two", "three"}), (boss, set(keys))):
+        client.force_login(person)
         page = client.get("/notifications/emails/").content.decode()
-        assert {name for name in mine if f"refused as {name}" in page} == seen
-        theirs = Client(headers={"Authorization": f"Token {tokens.issue(who)}"})
-        found = theirs.get("/api/v1/emails/").json()["results"]
-        assert {one["attempts"][0]["outcome"].removeprefix("refused as ") for one in found} == seen
-        assert {one["event_id"] for one in found} == {None}
+        assert {name for name in keys if f"refused as {name}" in page} == visible
+        program = Client(headers={"Authorization": f"Token {tokens.issue(person)}"})
+        emails = program.get("/api/v1/emails/").json()["results"]
+        assert {email["attempts"][0]["outcome"].removeprefix("refused as ") for email in emails} == visible
+        assert {email["event_id"] for email in emails} == {None}

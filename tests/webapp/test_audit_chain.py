@@ -1,4 +1,4 @@
-"""The audit's entries, and the chain that shows each later change."""
+"""Entries of the audit log, and the hash chain that reveals later changes."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ def verify():
 # --- entries --------------------------------------------------------------------------------------------------------
 
 
-def test_an_entry_says_who_did_what_with_which_object(user, make_department, make_image):
+def test_an_entry_says_who_did_what_to_which_object(user, make_department, make_image):
     department = make_department(manager=user)
     image = make_image(department=department)
     correlation.begin(request_id="request-1")
@@ -53,7 +53,7 @@ def test_an_entry_says_who_did_what_with_which_object(user, make_department, mak
     assert json.loads(entry.details) == {"fields": ["priority"]}
 
 
-def test_a_guest_the_service_itself_and_a_list(guest, make_department):
+def test_entries_of_a_guest_of_a_list_and_of_the_service_itself(guest, make_department):
     department = make_department()
     record(guest, Action.LIST, Image)
     record(None, Action.DELETE, department)
@@ -77,7 +77,7 @@ def test_an_entry_outlives_the_person_and_the_object(user, make_image):
     assert Entry.objects.get().person == "ada"
 
 
-def test_what_is_read_again_within_minutes_is_one_entry(user, make_image):
+def test_repeated_reads_within_minutes_are_one_entry(user, make_image):
     image, other = make_image(owner=user), make_image(owner=user)
     for _ in range(3):
         record(Identity(user=user), Action.VIEW, image)
@@ -88,7 +88,7 @@ def test_what_is_read_again_within_minutes_is_one_entry(user, make_image):
     assert Entry.objects.count() == 4
     for _ in range(2):
         record(Identity(user=user), Action.CANCEL, image)
-    assert Entry.objects.filter(action="cancel").count() == 2, "only what is read"
+    assert Entry.objects.filter(action="cancel").count() == 2, "only reads are combined"
 
 
 def test_a_read_that_could_not_be_recorded_is_recorded_next_time(guest, make_image, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_read_that_could_not_be_recorded_is_recorded_next_time(guest, make_ima
     assert Entry.objects.count() == 1
 
 
-def test_an_entry_is_taken_back_with_its_change(guest):
+def test_an_entry_is_rolled_back_with_its_change(guest):
     with transaction.atomic():
         record(guest, Action.CREATE)
         transaction.set_rollback(True)
@@ -111,18 +111,18 @@ def test_an_entry_is_taken_back_with_its_change(guest):
 # --- the chain ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_as_it_was_written_is_found_so(sealed):
+def test_an_unchanged_chain_is_verified(sealed):
     assert [entry.position for entry in sealed] == [1, 2, 3, 4, 5]
     assert "5 entries are as they were written" in verify()
     assert f"5:{sealed[-1].hash}" in verify()
 
 
-def test_an_empty_record_is_well():
+def test_an_empty_chain_is_verified():
     assert "0 entries" in verify()
 
 
-def test_what_is_committed_late_comes_later_in_the_chain(guest):
-    """Ids are given before a commit, so that a smaller one can appear after a larger one is sealed."""
+def test_an_entry_that_is_committed_late_comes_later_in_the_chain(guest):
+    """Ids are assigned before the commit, so a smaller id can appear after a larger one was sealed."""
     record(guest, Action.CREATE)
     late = Entry.objects.get()
     Entry.objects.filter(pk=late.pk).update(id=late.pk + 1000)
@@ -141,16 +141,16 @@ VALUES = {
 
 
 @pytest.mark.parametrize("field", VALUES)
-def test_a_change_of_any_field_is_found(sealed, field):
-    assert set(VALUES) | {"position"} == {one.attname for one in Entry._meta.concrete_fields}
+def test_a_change_of_any_field_is_detected(sealed, field):
+    assert set(VALUES) | {"position"} == {column.attname for column in Entry._meta.concrete_fields}
     Entry.objects.filter(position=3).update(**{field: VALUES[field]})
     with pytest.raises(CommandError, match=r"entry 3 \(id \d+\) was changed"):
         verify()
 
 
-def test_a_byte_that_leaves_no_time_is_found(sealed):
+def test_a_damaged_timestamp_is_detected(sealed):
     if connection.vendor != "sqlite":
-        pytest.skip("other databases take no such value")
+        pytest.skip("other databases reject such a value")
     with connection.cursor() as cursor:
         cursor.execute("UPDATE audit_entry SET created_at = '2026-X1-25 22:30:00' WHERE position = 3")
     with pytest.raises(CommandError, match="entry 3 "):
@@ -158,13 +158,13 @@ def test_a_byte_that_leaves_no_time_is_found(sealed):
 
 
 @pytest.mark.parametrize("position", [1, 3, 5])
-def test_a_deletion_is_found(sealed, position):
+def test_a_deletion_is_detected(sealed, position):
     Entry.objects.filter(position=position).delete()
     with pytest.raises(CommandError, match=f"entry {position} is missing"):
         verify()
 
 
-def test_an_exchange_is_found(sealed):
+def test_an_exchange_of_two_entries_is_detected(sealed):
     Entry.objects.filter(position=2).update(position=None)
     Entry.objects.filter(position=3).update(position=2)
     Entry.objects.filter(position=None).update(position=3)
@@ -172,14 +172,14 @@ def test_an_exchange_is_found(sealed):
         verify()
 
 
-def test_a_chain_that_is_cut_to_fit_is_found(sealed):
+def test_a_chain_that_is_cut_off_with_its_end_adjusted_is_detected(sealed):
     Entry.objects.filter(position__gt=3).delete()
     Chain.objects.update(head=3, head_hash=sealed[2].hash)
     with pytest.raises(CommandError, match="holds the chain's ends was changed"):
         verify()
 
 
-def test_an_old_copy_is_found_by_an_anchor_that_the_log_had(sealed, guest, caplog):
+def test_an_old_copy_is_detected_with_an_anchor_from_the_log(sealed, guest, caplog):
     old = Chain.objects.values().get()
     with caplog.at_level(logging.INFO, logger="webapp.audit.chain"):
         Chain.objects.update(sealed_at=timezone.now() - timedelta(days=1))
@@ -195,7 +195,7 @@ def test_an_old_copy_is_found_by_an_anchor_that_the_log_had(sealed, guest, caplo
         call_command("audit", "verify", f"--anchor={anchor}", stdout=io.StringIO())
 
 
-def test_an_entry_that_hides_from_the_sealing_is_found(sealed, guest):
+def test_an_entry_behind_the_end_of_the_chain_is_detected(sealed, guest):
     record(guest, Action.DELETE)
     Entry.objects.filter(position=None).update(position=99, hash="0" * 64)
     with pytest.raises(CommandError, match="entry 99 stands behind the chain's end"):
@@ -210,7 +210,7 @@ def test_unsealed_entries_are_reported(guest):
         verify()
 
 
-def test_the_key_may_be_replaced_and_a_wrong_one_is_reported(sealed, guest, settings):
+def test_the_key_can_be_replaced_and_a_wrong_one_is_reported(sealed, guest, settings):
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another"
     record(guest, Action.CREATE)
     chain.seal()
@@ -222,7 +222,7 @@ def test_the_key_may_be_replaced_and_a_wrong_one_is_reported(sealed, guest, sett
         verify()
 
 
-def test_old_entries_go_and_the_rest_can_be_verified(sealed, guest):
+def test_old_entries_are_deleted_and_the_rest_can_be_verified(sealed, guest):
     Entry.objects.filter(position__lte=3).update(created_at=timezone.now() - timedelta(days=11))
     Entry.objects.update(position=None)
     Chain.objects.all().delete()
@@ -238,7 +238,7 @@ def test_old_entries_go_and_the_rest_can_be_verified(sealed, guest):
         verify()
 
 
-def test_a_chain_of_many_chunks(guest, monkeypatch):
+def test_a_chain_of_many_chunks_is_verified(guest, monkeypatch):
     monkeypatch.setattr(chain, "CHUNK", 2)
     for number in range(7):
         record(guest, Action.CANCEL, number=number)
@@ -250,10 +250,10 @@ def test_a_chain_of_many_chunks(guest, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_everything_can_be_written_out(sealed, form, monkeypatch):
+def test_all_entries_can_be_exported(sealed, form, monkeypatch):
     monkeypatch.setattr("webapp.audit.export.CHUNK", 2)
     out = io.StringIO()
     call_command("audit", "export", f"--format={form}", stdout=out)
     text = out.getvalue()
-    found = list(csv.DictReader(io.StringIO(text))) if form == "csv" else list(map(json.loads, text.splitlines()))
-    assert [(row["position"], row["hash"]) for row in found] == [(str(one.position), one.hash) for one in sealed]
+    rows = list(csv.DictReader(io.StringIO(text))) if form == "csv" else list(map(json.loads, text.splitlines()))
+    assert [(row["position"], row["hash"]) for row in rows] == [(str(entry.position), entry.hash) for entry in sealed]

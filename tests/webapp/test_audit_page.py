@@ -1,4 +1,4 @@
-"""The audit's page: who sees which entries, by which filters, in pages that an index finds."""
+"""The page of the audit log: who sees which entries, with which filters, in pages that an index finds."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ def boss(client):
 
 @pytest.fixture
 def manager(client, user, make_department):
-    """Someone who manages two departments, of three."""
+    """The two departments, of three, that the signed-in user manages."""
     departments = [make_department(slug, manager=user) for slug in ("chest", "heart")]
     client.force_login(user)
     for number, department in enumerate([*departments, make_department("other")]):
@@ -62,7 +62,7 @@ def exported(client, **filters):
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
-def test_who_manages_nothing_has_no_audit(client, user, make_department):
+def test_someone_who_manages_nothing_has_no_audit_page(client, user, make_department):
     make_department(reader=user, slug="chest")
     assert client.get(reverse("audit")).status_code == 404
     client.force_login(user)
@@ -71,22 +71,22 @@ def test_who_manages_nothing_has_no_audit(client, user, make_department):
 
 
 @pytest.mark.parametrize("role", ["manager", "uploader"])
-def test_the_menu_leads_to_the_audit_whoever_may_read_it(client, user, make_department, role):
+def test_the_menu_links_to_the_audit_page_for_those_who_may_read_it(client, user, make_department, role):
     make_department(**{role: user})
     client.force_login(user)
     assert (reverse("audit") in client.get("/").content.decode()) == (role == "manager")
 
 
 def test_a_manager_sees_the_entries_of_their_departments(client, manager):
-    mine = {str(department.pk) for department in manager}
-    assert {entry.department_id for entry in listed(show(client))} == mine
-    assert {row["department_id"] for row in exported(client)} == mine
-    other = Entry.objects.exclude(department_id__in=[*mine, ""]).get()
+    own_ids = {str(department.pk) for department in manager}
+    assert {entry.department_id for entry in listed(show(client))} == own_ids
+    assert {row["department_id"] for row in exported(client)} == own_ids
+    other = Entry.objects.exclude(department_id__in=[*own_ids, ""]).get()
     assert listed(show(client, object_id=other.object_id)) == []
     assert b"Chest" in show(client).content
 
 
-def test_an_administrator_sees_everything_by_filters(client, boss, user, make_image):
+def test_an_administrator_sees_all_entries_and_can_filter_them(client, boss, user, make_image):
     image = make_image(owner=user)
     for action in (Action.VIEW, Action.DELETE):
         record(Identity(user=user, address="192.0.2.1"), action, image)
@@ -99,13 +99,13 @@ def test_an_administrator_sees_everything_by_filters(client, boss, user, make_im
         ({"person": "boss", "action": "view"}, 0),
     ]  # fmt: skip
     for filters, number in cases:
-        found = [entry for entry in listed(show(client, **filters)) if entry.kind != "audit.entry"]
-        assert len(found) == number, filters
+        entries = [entry for entry in listed(show(client, **filters)) if entry.kind != "audit.entry"]
+        assert len(entries) == number, filters
         assert len([row for row in exported(client, **filters) if row["kind"] != "audit.entry"]) == number, filters
     assert b"192.0.2.1" in show(client).content
 
 
-def test_looking_at_the_audit_is_recorded(client, boss):
+def test_viewing_the_audit_log_is_recorded(client, boss):
     show(client, person="ada")
     exported(client)
     assert list(Entry.objects.order_by("pk").values_list("action", "kind", "person")) == [
@@ -121,7 +121,7 @@ def test_an_invalid_filter_is_reported(client, boss):
 
 
 @pytest.mark.parametrize("who", ["boss", "manager"])
-def test_pages_have_every_entry_once(request, client, who, monkeypatch):
+def test_pages_show_every_entry_once(request, client, who, monkeypatch):
     request.getfixturevalue(who)
     monkeypatch.setattr("webapp.http.keyset.SIZE", 2)
     user = User.objects.first()
@@ -147,9 +147,9 @@ def test_an_invalid_cursor_is_refused_with_a_reason(client, boss, problem):
 
 
 @pytest.mark.parametrize("filters", [{}, {"person": "ada"}, {"action": "view"}, {"object_id": "x"}])
-def test_each_filter_is_read_by_an_index(client, boss, filters):
+def test_each_filter_uses_an_index(client, boss, filters):
     if connection.vendor != "sqlite":
-        pytest.skip("its plans depend on what the tables hold")
+        pytest.skip("the query plans of other databases depend on the content of the tables")
     plans = []
 
     def explain(execute, sql, params, many, context):
@@ -165,7 +165,7 @@ def test_each_filter_is_read_by_an_index(client, boss, filters):
     assert not any("TEMP B-TREE" in plan for plan in plans), plans
 
 
-def test_people_are_shown_by_name_and_stored_by_number(client, boss, make_department, sealed_before_and_after):
+def test_people_are_shown_by_name_and_stored_by_id(client, boss, make_department, sealed_before_and_after):
     kim, department = User.objects.create_user("kim"), make_department("chest")
     record(Identity(user=boss), Action.ROLE_CHANGE, department, person=kim.pk, role="reader")
     record(Identity(user=boss), Action.REGISTER, kim)
@@ -174,7 +174,7 @@ def test_people_are_shown_by_name_and_stored_by_number(client, boss, make_depart
         page = strip_tags(show(client).content.decode())
         rows = exported(client)
     assert "person: kim · role: reader" in page
-    assert "person: 999999" in page, "who was deleted has no name any more"
+    assert "person: 999999" in page, "a deleted person has no name any more"
     assert re.search(rf"user kim\s+{kim.pk}\b", page)
     assert [row["about"] for row in rows[:3]] == ["kim", "kim", ""]
     assert json.loads(rows[0]["details"]) == {"person": kim.pk, "role": "reader"}
@@ -193,10 +193,10 @@ def sealed_before_and_after():
     return check
 
 
-def test_names_take_one_query_however_many_people_are_named(client, boss, make_department):
+def test_names_take_one_query_for_any_number_of_people(client, boss, make_department):
     def queries(number):
-        for one in range(number):
-            kim = User.objects.create_user(f"kim-{number}-{one}")
+        for index in range(number):
+            kim = User.objects.create_user(f"kim-{number}-{index}")
             record(Identity(user=boss), Action.ROLE_CHANGE, department, person=kim.pk, role="reader")
         with CaptureQueriesContext(connection) as seen:
             show(client, action="role_change")

@@ -1,4 +1,4 @@
-"""What is done here is in the audit: each way to see, take and change something."""
+"""The audit log records each way to see, download and change something."""
 
 import json
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def recorded():
-    """The entries since the last time, as actions and kinds."""
+    """Return the entries since the last call, as pairs of action and kind."""
     seen = set(Entry.objects.values_list("pk", flat=True))
 
     def new():
-        fresh = Entry.objects.exclude(pk__in=seen).order_by("pk")
-        found = [(entry.action, entry.kind) for entry in fresh]
-        seen.update(fresh.values_list("pk", flat=True))
-        return found
+        added = Entry.objects.exclude(pk__in=seen).order_by("pk")
+        entries = [(entry.action, entry.kind) for entry in added]
+        seen.update(added.values_list("pk", flat=True))
+        return entries
 
     return new
 
@@ -57,7 +57,7 @@ def test_uploads(user, user_client, recorded):
     assert entry.token == str(Token.objects.get())
 
 
-def test_what_is_seen(user_client, image, recorded, make_study):
+def test_views_downloads_lists_and_exports(user_client, image, recorded, make_study):
     study = make_study(Status.READY, owner=image.owner)
     patient = Patient.objects.create(owner=image.owner, identifier="P")
     url = f"{IMAGES}{image.pk}/"
@@ -79,18 +79,18 @@ def test_what_is_seen(user_client, image, recorded, make_study):
     assert json.loads(Entry.objects.get(kind="studies.patient", action="list").details) == {"filters": ["search"]}
 
 
-def test_pages(client, user, image, recorded, make_study):
+def test_opening_pages(client, user, image, recorded, make_study):
     client.force_login(user)
     study = make_study(Status.READY, owner=user)
     recorded()
     for path in ("/", reverse("image", args=[image.pk]), reverse("study", args=[study.pk])):
         assert client.get(path).status_code == 200
     for path in (reverse("image-card", args=[image.pk]), reverse("study-progress", args=[study.pk])):
-        assert client.get(path).status_code == 200, "what a page asks again for by itself is no view"
+        assert client.get(path).status_code == 200, "requests by which a page updates itself are no views"
     assert recorded() == [("list", "studies.image"), ("view", "studies.image"), ("view", "studies.study")]
 
 
-def test_what_nobody_may_see_is_not_seen(client, image, recorded):
+def test_a_request_without_access_is_not_recorded_as_a_view(client, image, recorded):
     assert client.get(f"{IMAGES}{image.pk}/").status_code == 404
     assert client.get("/").status_code == 200
     assert recorded() == []
@@ -169,5 +169,5 @@ def test_the_admin_site(client, root, image, make_department, recorded):
     for path, chosen in (("accounts/token", token.pk), ("studies/image", image.pk)):
         chosen = {"action": "delete_selected", "_selected_action": [chosen], "post": "yes"}
         assert client.post(f"/admin/{path}/", chosen).status_code == 302
-    assert recorded() == [("delete", "accounts.token"), ("delete", "studies.image")], "each once"
+    assert recorded() == [("delete", "accounts.token"), ("delete", "studies.image")], "each is recorded once"
     assert not Image.objects.exists()

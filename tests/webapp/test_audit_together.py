@@ -1,4 +1,4 @@
-"""Many who write the audit and several who seal it at once: every entry is sealed, each once."""
+"""Many threads write the audit log while others seal it: every entry is sealed exactly once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""What watches the audit and the purge: beat, which seals, and the metrics behind the alerts."""
+"""Beat seals the audit log, and metrics of the audit log and of the purge feed the alerts."""
 
 import re
 from datetime import timedelta
@@ -17,23 +17,23 @@ pytestmark = pytest.mark.django_db
 
 
 def metric(name):
-    found = re.search(rf"^{name} (\S+)$", metrics.exposition().decode(), re.MULTILINE)
-    return float(found[1]) if found else None
+    match = re.search(rf"^{name} (\S+)$", metrics.exposition().decode(), re.MULTILINE)
+    return float(match[1]) if match else None
 
 
 @pytest.fixture(autouse=True)
 def same_connection(monkeypatch):
-    """The test's transaction is in it."""
+    """Keep beat from closing the connection, which holds the test's transaction."""
     monkeypatch.setattr(beat, "close_old_connections", lambda: None)
 
 
-def test_beat_seals_at_its_turn(guest):
+def test_beat_seals_on_schedule(guest):
     record(guest, Action.CANCEL)
     beat.Scheduler.apply_entry(None, type("Entry", (), {"name": "seal"}))
     assert Entry.objects.get().position == 1
 
 
-def test_beat_goes_on_where_sealing_fails(guest, monkeypatch, caplog):
+def test_beat_continues_if_sealing_fails(guest, monkeypatch, caplog):
     record(guest, Action.CANCEL)
     with monkeypatch.context() as patch:
         patch.setattr(chain, "seal", lambda: 1 / 0)
@@ -55,7 +55,7 @@ def test_the_chain_has_metrics(guest):
 def test_the_last_purge_has_metrics():
     assert metric("pneumoqueue_last_purged_timestamp_seconds") is None
     PurgeReport.objects.create()
-    assert metric("pneumoqueue_last_purged_timestamp_seconds") is None, "it did not end"
+    assert metric("pneumoqueue_last_purged_timestamp_seconds") is None, "this purge has not ended"
     retention.purge()
     assert metric("pneumoqueue_last_purged_timestamp_seconds") == pytest.approx(timezone.now().timestamp(), abs=5)
 
@@ -67,7 +67,7 @@ def test_the_purge_deletes_old_entries(guest, settings):
     chain.seal()
     settings.AUDIT_DAYS = 0
     retention.purge()
-    assert Entry.objects.count() == 2, "0 keeps them"
+    assert Entry.objects.count() == 2, "0 keeps all entries"
     settings.AUDIT_DAYS = 10
     assert retention.purge().removed["audit.Entry"] == 1
     assert chain.verify()[1] == []

@@ -1,4 +1,4 @@
-"""Beat runs the reconciler itself, and goes on when that fails."""
+"""Beat runs the reconciler itself, and continues if the reconciler fails."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,12 +23,12 @@ def scheduler(tmp_path: Path) -> Iterator[beat.Scheduler]:
         "reconcile": {"task": "reconcile", "schedule": 10},
         "purge": {"task": "worker.purge", "schedule": 10, "options": {"queue": "control"}},
     }
-    made = beat.Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
-    yield made
-    # Kombu keeps the queues of all in-memory brokers of a process in one place.
+    started = beat.Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
+    yield started
+    # Kombu shares the queues between all in-memory brokers of a process.
     with app.connection_for_write() as connection:
         connection.SimpleQueue("control").clear()
-    made.close()
+    started.close()
 
 
 @pytest.fixture
@@ -57,19 +57,19 @@ def test_the_reconciler_runs_in_beat_and_sends_no_message(scheduler, health_file
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_reconciler_that_fails_is_tried_again(scheduler, health_file, monkeypatch, sent) -> None:
+def test_a_reconciler_that_failed_is_run_again(scheduler, health_file, monkeypatch, sent) -> None:
     def broken() -> None:
         raise ConnectionError("the broker is unreachable")
 
     with monkeypatch.context() as patch:
         patch.setattr(reconciliation, "reconcile", broken)
         scheduler.apply_entry(entry(scheduler, "reconcile"))
-    assert not health_file.exists(), "it is not healthy"
+    assert not health_file.exists(), "beat is not healthy"
     scheduler.apply_entry(entry(scheduler, "reconcile"))
     assert health_file.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_all_else_is_sent(scheduler) -> None:
+def test_other_tasks_are_sent_as_messages(scheduler) -> None:
     scheduler.apply_entry(entry(scheduler, "purge"), producer=scheduler.producer)
     assert messages(scheduler, "control") == 1

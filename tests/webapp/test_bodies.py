@@ -1,4 +1,4 @@
-"""Requests' bodies: refused before they are read where they are too large, and received before a thread is taken."""
+"""Request bodies: refused unread if they are too large, and received completely before they occupy a thread."""
 
 import asyncio
 from tempfile import SpooledTemporaryFile
@@ -26,11 +26,11 @@ def small_limits(settings):
 
 
 class Client:
-    """A client as the server shows it, which sends as long as somebody reads.
+    """An ASGI client that sends its body as long as the application reads.
 
     Attributes:
-        sent: bytes of the body that the application has taken.
-        status, headers, body: of the answer.
+        sent: number of bytes of the body that the application has read.
+        status, headers, body: those of the response.
     """
 
     def __init__(self, path: str, headers: dict[str, str], *, part: int = 64 * 1024, parts: int = 10**6) -> None:
@@ -67,7 +67,7 @@ PATHS = ["/api/v1/images/", "/api/v1/studies/", "/upload/", "/predict", "/api/v1
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_body_that_is_announced_as_too_large_is_not_read_at_all(path):
+def test_a_body_that_is_declared_too_large_is_not_read_at_all(path):
     client = Client(path, {"Content-Type": FORM, "Content-Length": str(10 * MB), "Accept": "application/json"}).ask()
     assert client.status == 413
     assert client.headers["content-type"] == "application/problem+json"
@@ -85,14 +85,14 @@ def test_a_body_without_a_length_is_read_up_to_the_limit(path):
     assert client.sent <= bodies.limit(path) + 64 * 1024
 
 
-def test_people_get_a_page(client):
+def test_browsers_get_an_error_page(client):
     answer = Client("/upload/", {"Content-Type": FORM, "Content-Length": str(10 * MB), "Accept": "text/html"}).ask()
     assert answer.status == 413
     assert b"at most 3 MB" in answer.body
     assert b"<html" in answer.body
 
 
-def test_a_full_disk_is_an_answer_and_not_an_error(settings, tmp_path):
+def test_a_full_disk_is_reported_as_unavailable_storage(settings, tmp_path):
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "gone")
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 1024
     client = Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": str(2 * MB)}, parts=32).ask()
@@ -100,39 +100,39 @@ def test_a_full_disk_is_an_answer_and_not_an_error(settings, tmp_path):
     assert b'"storage_unavailable"' in client.body
 
 
-def test_what_the_server_hands_on_in_small_parts_is_written_together(monkeypatch):
+def test_small_parts_from_the_server_are_written_together(monkeypatch):
     written = []
 
-    class Noting(SpooledTemporaryFile):
+    class RecordingFile(SpooledTemporaryFile):
         def writelines(self, parts):
             written.append(sum(map(len, parts)))
             return super().writelines(parts)
 
-    monkeypatch.setattr(bodies, "SpooledTemporaryFile", Noting)
+    monkeypatch.setattr(bodies, "SpooledTemporaryFile", RecordingFile)
     Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": str(2 * MB)}, parts=32).ask()
     assert written == [MB, MB]
 
 
-def test_what_is_received_is_read_from_its_file_and_not_by_the_event_loop(monkeypatch):
-    monkeypatch.setattr(a2wsgi.wsgi.Body, "read", lambda *_: pytest.fail("the event loop reads it"))
-    answer = browse(lambda by: by.post("/api/v1/images/", files={"file": ("a.jpg", JPEG)}))
+def test_a_received_body_is_read_from_its_file_and_not_by_the_event_loop(monkeypatch):
+    monkeypatch.setattr(a2wsgi.wsgi.Body, "read", lambda *_: pytest.fail("the event loop reads the body"))
+    answer = browse(lambda client: client.post("/api/v1/images/", files={"file": ("a.jpg", JPEG)}))
     assert answer.status_code == 202
     assert Image.objects.get().file.read() == JPEG
 
 
-def test_a_client_that_leaves_early_is_forgotten():
+def test_a_client_that_disconnects_early_leaves_nothing_behind():
     client = Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": str(2 * MB)})
 
-    async def leave():
+    async def disconnect():
         return {"type": "http.disconnect"}
 
-    client.receive = leave  # type: ignore[method-assign]
+    client.receive = disconnect  # type: ignore[method-assign]
     assert client.ask().status == 0
     assert not Image.objects.exists()
 
 
 @pytest.mark.parametrize("memory", [10 * MB, 1024], ids=["in memory", "on the disk"])
-def test_uploads_come_whole_with_and_without_a_length(settings, memory):
+def test_uploads_arrive_complete_with_and_without_a_length(settings, memory):
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = memory
     content = JPEG + bytes(2 * MB)
 
@@ -141,9 +141,9 @@ def test_uploads_come_whole_with_and_without_a_length(settings, memory):
         for part in (head, *(content[i : i + 50_000] for i in range(0, len(content), 50_000)), b"\r\n--x--\r\n"):
             yield part
 
-    async def scenario(by):
-        first = await by.post("/api/v1/images/", files={"file": ("a.jpg", content)})
-        second = await by.post("/api/v1/images/", content=chunks(), headers={"Content-Type": FORM})
+    async def scenario(client):
+        first = await client.post("/api/v1/images/", files={"file": ("a.jpg", content)})
+        second = await client.post("/api/v1/images/", content=chunks(), headers={"Content-Type": FORM})
         return first.status_code, second.status_code
 
     assert browse(scenario) == (202, 202)
@@ -151,19 +151,19 @@ def test_uploads_come_whole_with_and_without_a_length(settings, memory):
     assert not Study.objects.exists()
 
 
-def test_a_header_with_an_underscore_does_not_pass_for_one_of_a_proxy(settings):
+def test_a_header_with_an_underscore_is_not_taken_for_a_proxys_header(settings):
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-    async def scenario(by):
+    async def scenario(client):
         image = {"file": ("a.jpg", JPEG)}
-        by_proxy = await by.post("/api/v1/images/", files=image, headers={"X-Forwarded-Proto": "https"})
-        by_client = await by.post("/api/v1/images/", files=image, headers={"X_Forwarded_Proto": "https"})
-        return [answer.json()["url"].partition(":")[0] for answer in (by_proxy, by_client)]
+        from_proxy = await client.post("/api/v1/images/", files=image, headers={"X-Forwarded-Proto": "https"})
+        from_client = await client.post("/api/v1/images/", files=image, headers={"X_Forwarded_Proto": "https"})
+        return [answer.json()["url"].partition(":")[0] for answer in (from_proxy, from_client)]
 
     assert browse(scenario) == ["https", "http"]
 
 
-def test_a_query_of_any_bytes_is_answered():
+def test_a_query_with_invalid_utf8_is_answered():
     client = Client("/api/v1/images/", {})
     client.scope |= {"method": "GET", "query_string": "page_size=1&search=Lunge-rechts-\xfc".encode("latin-1")}
     assert client.ask().status == 200
@@ -185,9 +185,9 @@ def form(boundary: str) -> bytes:
         ("multipart/form-data; boundary=" + "a" * 200, "a" * 200),
     ],
 )
-def test_a_form_is_read_however_its_type_is_written(content_type, boundary):
+def test_a_form_is_read_however_its_content_type_is_written(content_type, boundary):
     answer = browse(
-        lambda by: by.post("/api/v1/images/", content=form(boundary), headers={"Content-Type": content_type})
+        lambda client: client.post("/api/v1/images/", content=form(boundary), headers={"Content-Type": content_type})
     )
     assert answer.status_code == 202, answer.content
     assert Image.objects.get().file.read() == JPEG
@@ -203,35 +203,35 @@ def test_a_form_is_read_however_its_type_is_written(content_type, boundary):
         "application/json; charset=undefined",
     ],
 )
-def test_a_type_that_cannot_be_understood_has_a_code(path, content_type):
+def test_an_invalid_content_type_gets_an_error_code(path, content_type):
     headers = {"Content-Type": content_type, "Accept": "application/json"}
-    answer = browse(lambda by: by.post(path, content=form("a" * 300), headers=headers))
+    answer = browse(lambda client: client.post(path, content=form("a" * 300), headers=headers))
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
     assert "Content-Type" in answer.json()["detail"]
 
 
-def test_after_an_offer_of_http_2_nothing_is_taken_for_the_form():
+def test_an_offer_to_upgrade_to_http_2_is_refused_without_reading_the_body():
     client = Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": "10", "Upgrade": "h2c"}).ask()
     assert (client.status, client.headers["connection"], client.sent) == (400, "close", 0)
     assert b"Upgrade" in client.body
 
 
 def test_a_slow_upload_holds_no_thread(settings):
-    async def slow():
+    async def slow_body():
         yield b"--x\r\n"
         await asyncio.sleep(20)
 
-    async def scenario(by):
-        slow_ones = [
-            asyncio.create_task(by.post("/api/v1/images/", content=slow(), headers={"Content-Type": FORM}))
+    async def scenario(client):
+        uploads = [
+            asyncio.create_task(client.post("/api/v1/images/", content=slow_body(), headers={"Content-Type": FORM}))
             for _ in range(settings.WEB_THREADS * 3)
         ]
         await asyncio.sleep(0.3)
-        answer = await asyncio.wait_for(by.get("/api/v1/images/"), 5)
-        assert not any(task.done() for task in slow_ones)
-        for task in slow_ones:
+        answer = await asyncio.wait_for(client.get("/api/v1/images/"), 5)
+        assert not any(task.done() for task in uploads)
+        for task in uploads:
             task.cancel()
-        await asyncio.gather(*slow_ones, return_exceptions=True)
+        await asyncio.gather(*uploads, return_exceptions=True)
         return answer.status_code
 
     assert browse(scenario) == 200

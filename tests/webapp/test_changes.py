@@ -1,4 +1,4 @@
-"""Changing images and studies, and reading failed ones again."""
+"""Changing images and studies, and retrying failed images."""
 
 import pytest
 from django.core.files.storage import default_storage
@@ -37,7 +37,7 @@ def test_an_image_moves_to_another_patient_of_its_owner(user_client, user, make_
     assert patch(user_client, image, patient="").json()["patient"] is None
 
 
-def test_a_study_gets_a_name_and_a_patient_with_its_images(user_client, user, make_study):
+def test_a_study_gets_a_name_and_passes_its_patient_on_to_its_images(user_client, user, make_study):
     study = make_study(Status.SUCCEEDED, Status.QUEUED, Status.FAILED, owner=user)
     own = Patient.objects.create(owner=user, identifier="own")
     last = study.images.last()
@@ -54,7 +54,7 @@ def test_a_study_gets_a_name_and_a_patient_with_its_images(user_client, user, ma
 
 
 @pytest.mark.parametrize("state", [Status.QUEUED, Status.READY])
-def test_the_priority_of_an_image_that_waits_changes_and_a_message_says_so(user_client, user, make_image, sent, state):
+def test_a_changed_priority_of_a_waiting_image_is_sent_as_a_message(user_client, user, make_image, sent, state):
     image = make_image(state, owner=user, priority=Priority.BULK)
     answer = patch(user_client, image, priority="interactive")
     assert answer.json()["priority"] == "interactive"
@@ -67,7 +67,9 @@ def test_the_priority_of_an_image_that_waits_changes_and_a_message_says_so(user_
 
 
 @pytest.mark.parametrize("state", [Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
-def test_the_priority_of_another_image_does_not_change(user_client, user, make_image, sent, problem, state):
+def test_the_priority_of_an_image_that_does_not_wait_cannot_be_changed(
+    user_client, user, make_image, sent, problem, state
+):
     image = make_image(state, owner=user)
     problem(patch(user_client, image, priority="bulk", patient="P"), 409, "not_waiting")
     image.refresh_from_db()
@@ -77,11 +79,11 @@ def test_the_priority_of_another_image_does_not_change(user_client, user, make_i
 @pytest.mark.parametrize(
     "changes", [{"status": "succeeded"}, {"priority": "high"}, {"patient": "x" * 129}, {"patient": None}, {"x": 1}]
 )
-def test_what_cannot_be_changed_is_an_error(user_client, user, make_image, problem, changes):
+def test_an_invalid_change_is_refused(user_client, user, make_image, problem, changes):
     problem(patch(user_client, make_image(owner=user), **changes), 400, "invalid_request")
 
 
-def test_a_form_that_is_refused_keeps_what_was_typed(client, user, make_study):
+def test_a_refused_form_keeps_what_was_typed(client, user, make_study):
     study = make_study(Status.SUCCEEDED, owner=user, name="ward 3")
     client.force_login(user)
     answer = client.post(f"/studies/{study.pk}/edit/", {"name": "n" * 256, "patient": "P-4"})
@@ -91,7 +93,9 @@ def test_a_form_that_is_refused_keeps_what_was_typed(client, user, make_study):
     assert study.name == "ward 3"
 
 
-def test_only_who_may_add_may_change(user_client, user, make_department, make_image, make_study, problem):
+def test_only_people_who_may_add_images_may_change_them(
+    user_client, user, make_department, make_image, make_study, problem
+):
     department = make_department(reader=user)
     for row in (make_image(department=department), make_study(department=department)):
         problem(patch(user_client, row, patient="P"), 403, "not_allowed")
@@ -104,11 +108,11 @@ def test_only_who_may_add_may_change(user_client, user, make_department, make_im
 
 @pytest.fixture
 def failed(user, make_image):
-    """An image that the model failed, as the services leave it."""
+    """An image whose reading failed in the model, as the services leave it."""
     image = make_image(Status.RUNNING, owner=user)
-    made = Reading.objects.get()
+    claimed = Reading.objects.get()
     Reading.objects.update(input=default_storage.save("inputs/a.png", default_storage.open(image.file.name)))
-    assert reading.fail(made.claim, image.pk, "model_error", "No number.")
+    assert reading.fail(claimed.claim, image.pk, "model_error", "No number.")
     image.refresh_from_db()
     assert (image.status, image.error_code) == (Status.FAILED, "model_error")
     return image
@@ -132,7 +136,7 @@ def test_a_failed_image_is_read_again_from_its_file(user_client, failed, sent, p
     assert user_client.get(f"/api/v1/images/{failed.pk}/").json()["result_group"] == "positive"
 
 
-def test_one_that_could_not_be_prepared_is_prepared_again(user_client, user, make_image, sent):
+def test_an_image_that_could_not_be_prepared_is_prepared_again(user_client, user, make_image, sent):
     image = make_image(owner=user, attempts=3)
     failures.fail(image.pk, "image_corrupt", "Damaged.")
     assert user_client.post(f"/api/v1/images/{image.pk}/retry/").status_code == 202
@@ -141,13 +145,13 @@ def test_one_that_could_not_be_prepared_is_prepared_again(user_client, user, mak
 
 
 @pytest.mark.parametrize("state", sorted({*Status.values} - {"failed"}))
-def test_what_has_not_failed_is_not_read_again(user_client, user, make_image, sent, problem, state):
+def test_an_image_that_has_not_failed_cannot_be_retried(user_client, user, make_image, sent, problem, state):
     image = make_image(state, owner=user)
     problem(user_client.post(f"/api/v1/images/{image.pk}/retry/"), 409, "not_failed")
     assert sent.images == []
 
 
-def test_without_its_file_nothing_is_read_again(user_client, user, failed, make_study, sent, problem):
+def test_an_image_without_its_file_cannot_be_retried(user_client, user, failed, make_study, sent, problem):
     default_storage.delete(failed.file.name)
     problem(user_client.post(f"/api/v1/images/{failed.pk}/retry/"), 409, "file_gone")
     user_client.upload_study({"a.jpg": b"no image"})
@@ -157,16 +161,16 @@ def test_without_its_file_nothing_is_read_again(user_client, user, failed, make_
     assert failed.status == Status.FAILED
 
 
-def test_of_two_that_retry_at_once_one_does(failed, sent, commit):
-    again = Image.objects.get(pk=failed.pk)
+def test_of_two_simultaneous_retries_only_one_succeeds(failed, sent, commit):
+    second = Image.objects.get(pk=failed.pk)
     with commit():
         retrying.retry_image(Identity(), failed)
     with pytest.raises(Refused, match="failed"):
-        retrying.retry_image(Identity(), again)
+        retrying.retry_image(Identity(), second)
     assert len(sent.images) == 1
 
 
-def test_all_failed_images_of_a_study_are_read_again_and_it_finishes_again(user_client, user, make_study, sent):
+def test_a_retried_study_reads_its_failed_images_and_finishes_again(user_client, user, make_study, sent):
     study = make_study(Status.SUCCEEDED, Status.QUEUED, Status.QUEUED, owner=user)
     for image in study.images.filter(status=Status.QUEUED):
         failures.fail(image.pk, "image_corrupt", "Damaged.")
@@ -182,7 +186,7 @@ def test_all_failed_images_of_a_study_are_read_again_and_it_finishes_again(user_
     assert Delivery.objects.filter(kind="study.finished").count() == 2
 
 
-def test_a_cancelled_study_is_not_read_again(user_client, user, make_study, problem, sent):
+def test_a_cancelled_study_cannot_be_retried(user_client, user, make_study, problem, sent):
     user_client.upload_study({"a.jpg": b"no image"})
     study = Study.objects.get()
     user_client.post(f"/api/v1/studies/{study.pk}/cancel/")
@@ -192,7 +196,7 @@ def test_a_cancelled_study_is_not_read_again(user_client, user, make_study, prob
         problem(user_client.post(url), 409, "study_cancelled")
 
 
-def test_readers_retry_nothing(user_client, user, make_department, make_study, problem):
+def test_readers_cannot_retry(user_client, user, make_department, make_study, problem):
     study = make_study(Status.FAILED, department=make_department(reader=user))
     for url in (f"/api/v1/studies/{study.pk}/retry/", f"/api/v1/images/{study.images.get().pk}/retry/"):
         problem(user_client.post(url), 403, "not_allowed")

@@ -1,4 +1,4 @@
-"""A study is announced once each time it finishes, whichever process ends its last images."""
+"""A study is announced once each time it finishes, whichever process finishes its last images."""
 
 import pytest
 from django.core.files.base import ContentFile
@@ -35,7 +35,7 @@ def test_the_end_of_the_last_image_finishes_the_study(make_study, settings, last
     assert len(announced(study)) == 1
 
 
-def test_one_batch_finishes_several_studies_and_leaves_the_others(make_study):
+def test_one_batch_finishes_several_studies_and_no_incomplete_one(make_study):
     whole, part, other = make_study(READY, READY), make_study(READY, READY), make_study(READY)
     succeed(*whole.images.all(), part.images.first(), *other.images.all())
     assert [len(announced(study)) for study in (whole, part, other)] == [1, 0, 1]
@@ -51,7 +51,7 @@ def test_a_study_whose_files_were_all_refused_is_finished_at_once(guest, db):
     assert len(announced(study)) == 1
 
 
-def test_a_study_with_something_to_read_is_not(guest, db, jpeg, zipped):
+def test_a_study_with_images_to_read_is_not_finished_at_once(guest, db, jpeg, zipped):
     study = uploads.create_study(guest, [ContentFile(b"no image", name="a.txt"), ContentFile(jpeg, name="b.jpg")])
     packed = uploads.create_study(guest, [ContentFile(zipped, name="a.zip")])
     assert not announced(study)
@@ -79,7 +79,7 @@ def test_a_zip_that_fails_finishes_the_study(make_study):
     assert len(announced(study)) == 1
 
 
-def test_a_cancelled_study_is_finished_when_its_zip_is_out(make_study, zipped):
+def test_a_cancelled_study_is_finished_when_its_zip_is_unpacked(make_study, zipped):
     study = make_study(READY)
     add_archive(study, zipped)
     cancellation.cancel_study(study)
@@ -102,7 +102,7 @@ def test_a_study_to_which_images_are_added_finishes_again(make_study, make_image
     assert len(announced(study)) == 4
 
 
-def test_asking_twice_announces_once(make_study):
+def test_a_study_is_announced_once_if_its_progress_is_reported_twice(make_study):
     study = make_study(DONE, DONE)
     for _ in range(3):
         with transaction.atomic():
@@ -119,7 +119,7 @@ def test_a_result_that_is_rolled_back_announces_nothing(make_study):
     assert not announced(study)
 
 
-def test_the_cost_does_not_grow_with_the_study(make_study, statements):
+def test_the_number_of_statements_does_not_grow_with_the_study(make_study, statements):
     counts = []
     for size in (2, 12):
         study = make_study(*[READY] * size)

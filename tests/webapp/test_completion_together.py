@@ -1,4 +1,4 @@
-"""However many end the last images of a study at the same time, it is announced once."""
+"""A study is announced once, even if several transactions end its last images at the same time."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ def fail(image):
 
 
 def together(*works):
-    """Run functions in threads of their own, started at the same moment."""
+    """Run each function in its own thread. All of them start at the same moment."""
     start = Barrier(len(works))
 
     def run(work):
@@ -44,36 +44,36 @@ def together(*works):
 
 @pytest.mark.django_db(transaction=True)
 def test_there_is_one_event_when_the_last_images_end_at_the_same_time(make_study):
-    """Each of the transactions, by itself, sees images of the others that have not ended."""
+    """Each transaction still sees the other transactions' images as unfinished."""
     for turn in range(8):
         study = make_study(*[READY] * 4)
         images = list(study.images.all())
         together(
-            lambda one=images[0]: succeed(one),
-            lambda one=images[1]: fail(one),
-            lambda one=images[2]: cancellation.cancel_image(one),
+            lambda image=images[0]: succeed(image),
+            lambda image=images[1]: fail(image),
+            lambda image=images[2]: cancellation.cancel_image(image),
             (lambda study=study: cancellation.cancel_study(study))
             if turn % 2
-            else (lambda one=images[3]: succeed(one)),
+            else (lambda image=images[3]: succeed(image)),
         )
         assert not study.images.waiting().exists()
         assert len(announced(study)) == 1, turn
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_transactions_that_overlap_wholly_announce_once(make_study):
-    """Both have ended their image before either has committed."""
+def test_two_transactions_that_overlap_completely_announce_once(make_study):
+    """Both have ended their images before either of them commits."""
     if connection.vendor == "sqlite":
-        pytest.skip("SQLite runs transactions that write one after the other")
+        pytest.skip("SQLite runs writing transactions one after the other")
     study = make_study(READY, READY)
-    both, met = Barrier(2), set()
+    barrier, tried = Barrier(2), set()
 
     @atomically
     def end(image):
         Image.objects.filter(pk=image.pk).update(status=DONE, finished_at=timezone.now())
-        if image.pk not in met:  # MariaDB has one of them done again
-            met.add(image.pk)
-            both.wait(20)
+        if image.pk not in tried:  # MariaDB aborts one of them, so that it runs again
+            tried.add(image.pk)
+            barrier.wait(20)
         completion.study_progressed([study.pk])
         time.sleep(0.5)
 
@@ -83,8 +83,8 @@ def test_two_transactions_that_overlap_wholly_announce_once(make_study):
 
 @pytest.mark.long
 @pytest.mark.django_db(transaction=True)
-def test_an_image_that_is_added_while_the_last_one_ends_is_in_one_event_or_the_next(make_study, make_image):
-    """It is never lost between the two: after its own end there is an event that came later."""
+def test_an_image_that_is_added_while_the_last_one_ends_is_announced_when_it_ends(make_study, make_image):
+    """It is never missed: another event follows after the added image itself ends."""
     for _ in range(6):
         study = make_study(READY)
         last = study.images.get()
@@ -97,7 +97,7 @@ def test_an_image_that_is_added_while_the_last_one_ends_is_in_one_event_or_the_n
 
 @pytest.mark.long
 @pytest.mark.django_db(transaction=True)
-def test_a_zip_that_ends_together_with_the_last_image_finishes_the_study_once(make_study):
+def test_a_zip_and_the_last_image_that_end_together_finish_the_study_once(make_study):
     for _ in range(6):
         study = make_study(READY)
         archive, last = add_archive(study), study.images.get()

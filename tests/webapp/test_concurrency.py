@@ -1,4 +1,4 @@
-"""Many who read, cancel, give back and upload at the same time: each image comes to one end, on every database."""
+"""Many threads read, cancel, return and upload at the same time: each image gets one final status, on any database."""
 
 import random
 import time
@@ -39,14 +39,14 @@ def at_once():
 
 
 @pytest.fixture
-def again(monkeypatch):
-    """How often something was broken off and done again."""
+def aborts(monkeypatch):
+    """Errors of aborted transactions, which are then run again."""
     seen = []
-    ask = transactions.was_aborted
+    was_aborted = transactions.was_aborted
 
     def count(error):
         seen.append(str(error))
-        return ask(error)
+        return was_aborted(error)
 
     monkeypatch.setattr(transactions, "was_aborted", count)
     return seen
@@ -54,28 +54,28 @@ def again(monkeypatch):
 
 @pytest.mark.long
 @pytest.mark.django_db(transaction=True)
-def test_each_image_gets_one_final_status_among_competing_workers(make_study, at_once, again):
+def test_each_image_gets_one_final_status_among_competing_workers(make_study, at_once, aborts):
     studies = [make_study(*[Status.READY] * 40) for _ in range(3)]
     ids = list(Image.objects.values_list("pk", flat=True))
 
     def work(number):
         draw = random.Random(number)
         for turn in range(25):
-            some = draw.sample(ids, 16)
+            sample = draw.sample(ids, 16)
             if number == 0 and turn in (8, 16):
                 cancellation.cancel_study(studies[turn // 8 - 1])
             elif number == 0:
                 reading.release_abandoned([WORKER], 1000)
             else:
-                token, held = claim(*some, worker=WORKER if turn % 5 else uuid4())
-                mine = [one.image_id for one in held]
-                draw.shuffle(mine)
-                reading.return_unread(token, mine[:2])
-                reading.succeed(token, [result(pk) for pk in (mine[4:] if number == 1 else mine)], MODEL, seconds=0.1)
+                token, held = claim(*sample, worker=WORKER if turn % 5 else uuid4())
+                own = [row.image_id for row in held]
+                draw.shuffle(own)
+                reading.return_unread(token, own[:2])
+                reading.succeed(token, [result(pk) for pk in (own[4:] if number == 1 else own)], MODEL, seconds=0.1)
                 reading.release(token)
 
     at_once(work)
-    print(f"\n{len(again)} transactions were done again")
+    print(f"\n{len(aborts)} transactions were run again")
     for status in Status:
         images = set(Image.objects.filter(status=status).values_list("pk", flat=True))
         assert images == set(Reading.objects.filter(state=status).values_list("image", flat=True)), status
@@ -85,7 +85,7 @@ def test_each_image_gets_one_final_status_among_competing_workers(make_study, at
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_bulk_image_is_read_once_whichever_worker_asks_for_its_turn(make_study, at_once):
+def test_each_bulk_image_is_read_once_by_competing_workers(make_study, at_once):
     for _ in range(3):
         make_study(*[Status.READY] * 30)
     Reading.objects.update(turn=F("pk"))
@@ -93,8 +93,8 @@ def test_each_bulk_image_is_read_once_whichever_worker_asks_for_its_turn(make_st
 
     def work(number):
         while held := reading.claim(token := uuid4(), WORKER, BUNDLE, [], 7):
-            read.extend(one.image_id for one in held)
-            assert reading.succeed(token, [result(one.image_id) for one in held], MODEL, seconds=0.1) == len(held)
+            read.extend(row.image_id for row in held)
+            assert reading.succeed(token, [result(row.image_id) for row in held], MODEL, seconds=0.1) == len(held)
 
     at_once(work)
     assert sorted(read) == sorted(Image.objects.values_list("pk", flat=True))
@@ -103,7 +103,7 @@ def test_each_bulk_image_is_read_once_whichever_worker_asks_for_its_turn(make_st
 
 @pytest.mark.long
 @pytest.mark.django_db(transaction=True)
-def test_a_patient_is_made_once_however_many_images_come_at_once(at_once, again, sent):
+def test_a_patient_is_created_once_however_many_images_arrive_together(at_once, aborts, sent):
     identity = Identity(guest=uuid4())
 
     def work(number):
@@ -112,7 +112,7 @@ def test_a_patient_is_made_once_however_many_images_come_at_once(at_once, again,
             uploads.create_image(identity, content, filename=f"{number}-{seed}.jpg", patient=f"P-{seed}")
 
     at_once(work)
-    print(f"\n{len(again)} transactions were done again")
+    print(f"\n{len(aborts)} transactions were run again")
     assert Patient.objects.count() == 6
     assert Image.objects.count() == 6 * WORKERS
     assert len(sent.images) == 6 * WORKERS
@@ -121,7 +121,7 @@ def test_a_patient_is_made_once_however_many_images_come_at_once(at_once, again,
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("first", ["chunk", "cancellation"])
 def test_a_study_that_is_cancelled_while_its_zip_is_unpacked_has_nothing_left_to_read(sent, monkeypatch, first):
-    """Whichever of the two comes first, in the middle of the other's transaction."""
+    """This holds whichever of the two starts first. The other starts in the middle of the first one's transaction."""
     content = ContentFile(synthetic.zip_of({f"{n}.jpg": synthetic.xray_jpeg(n, (80, 80)) for n in range(3)}), "a.zip")
     study = uploads.create_study(Identity(guest=uuid4()), [content])
 
@@ -135,7 +135,7 @@ def test_a_study_that_is_cancelled_while_its_zip_is_unpacked_has_nothing_left_to
         started = []
 
         def meanwhile(work):
-            """Start the other one here, and leave it the time to wait for a lock."""
+            """Start the other operation here, and give it time to wait for a lock."""
             if not started:
                 started.append(other.submit(closing, work))
                 time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""One id from the request to whatever is done because of it."""
+"""A request id stays the same from the request to everything that is done because of it."""
 
 import logging
 import uuid
@@ -13,12 +13,12 @@ from webapp.studies.choices import Status
 from webapp.studies.models import Image
 from webapp.studies.services import archives, cancellation, failures, reading
 
-GIVEN = "from-the-proxy-0001"
+REQUEST_ID = "from-the-proxy-0001"
 
 
 @pytest.fixture
 def lines(caplog):
-    """Each line so far with what it is about, as handlers see it."""
+    """Return each log line so far with its request id and image id, as handlers see them."""
     caplog.set_level(logging.INFO)
     caplog.handler.addFilter(_correlate)
     yield lambda: [
@@ -35,20 +35,20 @@ def _correlate(record):
 
 
 def test_a_given_request_id_is_kept_and_returned(client):
-    assert client.get("/healthz", headers={"X-Request-ID": GIVEN})["X-Request-ID"] == GIVEN
+    assert client.get("/healthz", headers={"X-Request-ID": REQUEST_ID})["X-Request-ID"] == REQUEST_ID
 
 
 @pytest.mark.parametrize("given", [None, "", "short", "x" * 65, "with space in it", "új-azonosító-1234", "a line\n"])
-def test_without_a_usable_id_a_request_gets_one(client, given):
+def test_a_request_without_a_usable_id_gets_a_new_one(client, given):
     answer = client.get("/healthz", headers={"X-Request-ID": given} if given else {})
     assert uuid.UUID(answer["X-Request-ID"])
 
 
 @pytest.mark.django_db(transaction=True)
-def test_under_asyncio_too_with_views_that_wait_and_views_that_do_not():
-    async def scenario(by):
+def test_async_and_sync_views_keep_their_request_ids():
+    async def scenario(client):
         return [
-            (await by.get(url, headers={"X-Request-ID": name})).headers["x-request-id"]
+            (await client.get(url, headers={"X-Request-ID": name})).headers["x-request-id"]
             for url, name in (("/healthz", "the-first-one"), ("/api/v1/images/", "the-second-one"))
         ]
 
@@ -56,33 +56,34 @@ def test_under_asyncio_too_with_views_that_wait_and_views_that_do_not():
 
 
 def test_an_upload_keeps_its_request_id_and_logs_it(client, lines):
-    job = client.upload(headers={"X-Request-ID": GIVEN}).json()
-    assert Image.objects.get().request_id == GIVEN
-    assert (f"image {job['id']} accepted, interactive", GIVEN, job["id"]) in lines()
+    job = client.upload(headers={"X-Request-ID": REQUEST_ID}).json()
+    assert Image.objects.get().request_id == REQUEST_ID
+    assert (f"image {job['id']} accepted, interactive", REQUEST_ID, job["id"]) in lines()
 
 
-def test_what_is_refused_has_its_id_in_the_line_too(client, lines):
-    client.post("/api/v1/images/", headers={"X-Request-ID": GIVEN})
-    assert any(request_id == GIVEN for message, request_id, _ in lines() if message.startswith("Bad Request"))
+def test_the_log_line_of_a_refused_request_has_its_id(client, lines):
+    client.post("/api/v1/images/", headers={"X-Request-ID": REQUEST_ID})
+    assert any(request_id == REQUEST_ID for message, request_id, _ in lines() if message.startswith("Bad Request"))
 
 
-def test_an_address_that_is_not_there_is_not_logged(client, lines):
+def test_an_unknown_address_is_not_logged(client, lines):
     assert client.get("/jane-doe/").status_code == 404
     assert not any("jane" in message for message, _, _ in lines())
 
 
 def test_the_images_of_a_zip_keep_its_requests_id(client, commit, zipped, lines):
-    client.upload_study({"study.zip": zipped}, headers={"X-Request-ID": GIVEN})
-    correlation.begin()  # elsewhere, without a header
+    client.upload_study({"study.zip": zipped}, headers={"X-Request-ID": REQUEST_ID})
+    correlation.begin()  # as in another process, without a header
     with commit():
         assert archives.unpack() == 3
-    assert {image.request_id for image in Image.objects.all()} == {GIVEN}
+    assert {image.request_id for image in Image.objects.all()} == {REQUEST_ID}
     assert any(
-        message.endswith("3 images made, 0 files left") and request_id == GIVEN for message, request_id, _ in lines()
+        message.endswith("3 images made, 0 files left") and request_id == REQUEST_ID
+        for message, request_id, _ in lines()
     )
 
 
-def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, lines):
+def test_each_event_of_an_image_is_logged_with_its_ids(make_image, commit, lines):
     correlation.begin()
     images = [make_image(Status.QUEUED, request_id=f"request-{n}") for n in range(3)]
     lost = make_image(Status.RUNNING, request_id="request-3", attempts=3)
@@ -98,7 +99,7 @@ def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, li
     ]
 
 
-def test_what_does_not_happen_is_no_line(make_image, lines):
+def test_a_change_without_effect_is_not_logged(make_image, lines):
     done = make_image(Status.SUCCEEDED)
     failures.fail(done.pk, "model_error", "Too late.")
     reading.release(uuid.uuid4())
@@ -106,18 +107,18 @@ def test_what_does_not_happen_is_no_line(make_image, lines):
     assert lines() == []
 
 
-def test_every_message_carries_its_images_id(make_image, use_broker):
+def test_every_message_carries_its_request_id(make_image, use_broker):
     app = use_broker("memory://")
     images = [make_image(request_id=f"request-{n}") for n in range(2)]
     dispatch.send(dispatch.INGEST, images)
-    correlation.begin(request_id=GIVEN)
+    correlation.begin(request_id=REQUEST_ID)
     dispatch.send_unpack(uuid.uuid4())
     with app.connection_for_read() as connection:
-        request_id = [
+        request_ids = [
             connection.SimpleQueue(queue).get(block=False).headers["request_id"]
             for queue in ("ingest.interactive", "ingest.interactive", dispatch.UNPACK_QUEUE)
         ]
     app.close()
     Transport.global_state.clear()
     Channel.queues.clear()
-    assert request_id == ["request-0", "request-1", GIVEN]
+    assert request_ids == ["request-0", "request-1", REQUEST_ID]

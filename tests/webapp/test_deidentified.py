@@ -16,7 +16,7 @@ from webapp.studies.models import Image, Study
 
 pytestmark = pytest.mark.django_db
 
-ABOUT = {
+ATTRIBUTES = {
     "PatientName": "Doe^Jane", "PatientID": "MRN-4711", "PatientAge": "003Y", "StudyInstanceUID": "1.2.3",
     "StudyDate": "20260105", "SeriesInstanceUID": "1.2.3.4",
 }  # fmt: skip
@@ -36,8 +36,8 @@ def study(make_department, make_image, user):
         return image
 
     study.added = [
-        add(made(**ABOUT)), add(made(**ABOUT)), add(b"DICM"), add(b"no DICOM", dicom=False),
-        add(made(BurnedInAnnotation="YES", **ABOUT)),
+        add(made(**ATTRIBUTES)), add(made(**ATTRIBUTES)), add(b"DICM"), add(b"no DICOM", dicom=False),
+        add(made(BurnedInAnnotation="YES", **ATTRIBUTES)),
     ]  # fmt: skip
     return study
 
@@ -48,14 +48,16 @@ def exported(client, study, query=""):
     return zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content)))
 
 
-def test_what_a_manager_gets(user_client, study, settings, tmp_path):
+def test_a_manager_gets_files_without_patient_details(user_client, study, settings, tmp_path):
     archive = exported(user_client, study, "?characteristics=true")
     files = [name for name in archive.namelist() if name.endswith(".dcm")]
-    found = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in files]
-    assert len(found) == 2
-    assert len({one.StudyInstanceUID for one in found}) == len({one.PatientID for one in found}) == 1
-    assert [one.SOPInstanceUID for one in found] == [name.removesuffix(".dcm") for name in files]
-    assert all((one.PatientAge, one.StudyDate) == ("003Y", "") for one in found)
+    datasets = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in files]
+    assert len(datasets) == 2
+    assert (
+        len({dataset.StudyInstanceUID for dataset in datasets}) == len({dataset.PatientID for dataset in datasets}) == 1
+    )
+    assert [dataset.SOPInstanceUID for dataset in datasets] == [name.removesuffix(".dcm") for name in files]
+    assert all((dataset.PatientAge, dataset.StudyDate) == ("003Y", "") for dataset in datasets)
     assert not any(secret in archive.read(name) for name in archive.namelist() for secret in (b"Jane", b"MRN-4711"))
     rows = list(csv.DictReader(io.StringIO(archive.read("left-out.csv").decode())))
     assert {row["image"]: row["code"] for row in rows} == {
@@ -65,7 +67,7 @@ def test_what_a_manager_gets(user_client, study, settings, tmp_path):
     entry = Entry.objects.get(action="export", object_id=str(study.pk))
     assert "characteristics" in entry.details
 
-    # Once the place of the text is known, it is blanked.
+    # Once the area of the text is configured, the export blanks it.
     settings.DEIDENTIFY_AREAS = str(tmp_path / "areas.toml")
     (tmp_path / "areas.toml").write_text("[[area]]\nrectangles = [[0, 0, 9, 9]]\n")
     archive = exported(user_client, study)
@@ -74,12 +76,12 @@ def test_what_a_manager_gets(user_client, study, settings, tmp_path):
     assert all((pydicom.dcmread(io.BytesIO(archive.read(name))).pixel_array[:9, :9] == 0).all() for name in files)
 
 
-def test_an_option_that_there_is_not(user_client, study):
+def test_an_unknown_option_is_refused(user_client, study):
     answer = user_client.get(f"/api/v1/studies/{study.pk}/deidentified.zip?names=true")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-def test_the_page_offers_it_to_managers_only(client, user, study):
+def test_the_page_offers_the_export_to_managers_only(client, user, study):
     client.force_login(user)
     assert client.get(f"/studies/{study.pk}/").content.count(b"deidentified.zip") == 1
     user.memberships.update(role="reader")

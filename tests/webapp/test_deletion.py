@@ -28,14 +28,14 @@ def stored(settings: Any) -> list[str]:
 
 @pytest.fixture
 def prepared(make_image: Callable[..., Image], read: Callable[..., None]) -> Callable[..., Image]:
-    """Make an image with every file and row that one can have."""
+    """Create an image with every file and row that an image can have."""
 
     def make(**fields: Any) -> Image:
         image = make_image(Status.READY, **fields)
         preview = default_storage.save(f"previews/{image.pk}.jpg", ContentFile(b"picture"))
         Image.objects.filter(pk=image.pk).update(preview=preview)
-        made = default_storage.save(f"inputs/{image.pk}.{BUNDLE}.png", ContentFile(b"picture"))
-        Reading.objects.filter(image=image).update(input=made)
+        input_name = default_storage.save(f"inputs/{image.pk}.{BUNDLE}.png", ContentFile(b"picture"))
+        Reading.objects.filter(image=image).update(input=input_name)
         read(image)
         Review.objects.create(image=image, reviewer=User.objects.get_or_create(username="reader")[0], verdict="NORMAL")
         return Image.objects.get(pk=image.pk)
@@ -46,7 +46,7 @@ def prepared(make_image: Callable[..., Image], read: Callable[..., None]) -> Cal
 # --- the services ---------------------------------------------------------------------------------------------------
 
 
-def test_an_image_goes_with_its_files_its_result_and_its_reviews(prepared, commit, settings):
+def test_an_image_is_deleted_with_its_files_its_result_and_its_reviews(prepared, commit, settings):
     gone, stays = prepared(), prepared()
     with commit():
         deleted = deletion.delete_image(gone)
@@ -79,7 +79,7 @@ def test_files_stay_while_the_transaction_can_still_fail(make_image, settings, t
     assert len(stored(settings)) == 1
 
 
-def test_a_file_that_cannot_be_deleted_keeps_nothing_else(prepared, commit, settings, monkeypatch):
+def test_a_file_that_cannot_be_deleted_does_not_stop_the_deletion(prepared, commit, settings, monkeypatch):
     image = prepared()
     delete = default_storage.delete
 
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_deleted_keeps_nothing_else(prepared, commit, sett
     assert not Image.objects.exists()
 
 
-def test_a_study_goes_with_its_images_and_zips(make_study, commit, settings):
+def test_a_study_is_deleted_with_its_images_and_zips(make_study, commit, settings):
     study, other = make_study(Status.SUCCEEDED, Status.RUNNING, Status.QUEUED), make_study(Status.FAILED)
     name = default_storage.save("archives/a.zip", ContentFile(b"zip"))
     Archive.objects.create(study=study, filename="a.zip", file=name, total=9, dispatched_at=study.created_at)
@@ -109,7 +109,7 @@ def test_a_study_goes_with_its_images_and_zips(make_study, commit, settings):
     assert len(stored(settings)) == 1
 
 
-def test_a_study_is_finished_when_the_last_image_that_it_waited_for_goes(make_study, commit):
+def test_a_study_finishes_when_the_last_image_that_it_waits_for_is_deleted(make_study, commit):
     study = make_study(Status.SUCCEEDED, Status.READY, Status.SUCCEEDED)
     for status, events in ((Status.SUCCEEDED, 0), (Status.READY, 1), (Status.SUCCEEDED, 1)):
         with commit():
@@ -117,7 +117,7 @@ def test_a_study_is_finished_when_the_last_image_that_it_waited_for_goes(make_st
         assert Delivery.objects.count() == events
 
 
-def test_many_images_go_in_many_transactions(make_study, django_capture_on_commit_callbacks, monkeypatch):
+def test_many_images_are_deleted_in_many_transactions(make_study, django_capture_on_commit_callbacks, monkeypatch):
     monkeypatch.setattr(deletion, "CHUNK", 2)
     study = make_study(*[Status.SUCCEEDED] * 5)
     sizes = []
@@ -131,7 +131,7 @@ def test_many_images_go_in_many_transactions(make_study, django_capture_on_commi
     assert sizes == [2, 2, 1, 0]
 
 
-def test_a_patient_goes_with_studies_and_single_images(make_image, make_study, user, commit, settings):
+def test_a_patient_is_deleted_with_studies_and_single_images(make_image, make_study, user, commit, settings):
     patient = Patient.objects.create(owner=user, identifier="P-1")
     other = Patient.objects.create(owner=user, identifier="P-2")
     study = make_study(Status.SUCCEEDED, owner=user, patient=patient)
@@ -146,7 +146,7 @@ def test_a_patient_goes_with_studies_and_single_images(make_image, make_study, u
     assert len(stored(settings)) == 1
 
 
-def test_a_guest_goes_with_everything(make_image, make_study, guest, commit, settings):
+def test_a_guest_is_deleted_with_everything(make_image, make_study, guest, commit, settings):
     patient = Patient.objects.create(guest=guest.guest, identifier="P")
     make_study(Status.SUCCEEDED, guest=guest.guest, patient=patient)
     make_image(Status.READY, guest=guest.guest, patient=patient)
@@ -159,7 +159,7 @@ def test_a_guest_goes_with_everything(make_image, make_study, guest, commit, set
     assert len(stored(settings)) == 1
 
 
-# --- workers that are at it -----------------------------------------------------------------------------------------
+# --- workers that still use an image --------------------------------------------------------------------------------
 
 
 def test_a_late_result_of_a_deleted_image_does_no_harm(make_image, commit):
@@ -181,34 +181,36 @@ def test_messages_about_a_deleted_image_do_no_harm(make_image, commit):
     assert not failures.fail(image.pk, "file_missing", "gone")
 
 
-def test_what_was_made_of_an_image_that_was_deleted_meanwhile_is_deleted_too(make_image, commit, settings):
+def test_files_made_from_an_image_that_was_deleted_meanwhile_are_deleted_too(make_image, commit, settings):
     image = make_image()
-    begun = preparation.start_ingest(image.pk)
+    started = preparation.start_ingest(image.pk)
     with commit():
         deletion.delete_image(image)
     for name in ("inputs/1.png", "previews/1.jpg"):
         default_storage.save(name, ContentFile(b"made of it"))
-    made = preparation.Prepared(sha256="", width=9, height=9, preview="previews/1.jpg", inputs={BUNDLE: "inputs/1.png"})
+    ready = preparation.Prepared(
+        sha256="", width=9, height=9, preview="previews/1.jpg", inputs={BUNDLE: "inputs/1.png"}
+    )
     with commit():
-        assert not preparation.finish_ingest(begun, made)
+        assert not preparation.finish_ingest(started, ready)
     assert stored(settings) == []
 
 
-def test_a_second_message_deletes_nothing_of_an_image_that_is_prepared(make_image, commit, settings):
+def test_a_second_message_deletes_no_file_of_a_prepared_image(make_image, commit, settings):
     image = make_image()
-    begun = preparation.start_ingest(image.pk)
+    started = preparation.start_ingest(image.pk)
     default_storage.save("inputs/1.png", ContentFile(b"made of it"))
-    made = preparation.Prepared(sha256="", width=9, height=9, preview=image.file.name, inputs={BUNDLE: "inputs/1.png"})
+    ready = preparation.Prepared(sha256="", width=9, height=9, preview=image.file.name, inputs={BUNDLE: "inputs/1.png"})
     with commit():
-        assert preparation.finish_ingest(begun, made)
-        assert not preparation.finish_ingest(begun, made)
+        assert preparation.finish_ingest(started, ready)
+        assert not preparation.finish_ingest(started, ready)
     assert len(stored(settings)) == 2
 
 
 # --- the API --------------------------------------------------------------------------------------------------------
 
 
-def test_the_api_deletes_what_is_ones_own(client, settings):
+def test_the_api_deletes_ones_own_objects(client, settings):
     job = client.upload(patient="P").json()
     answer = client.delete(job["url"])
     assert (answer.status_code, answer.content) == (204, b"")
@@ -224,7 +226,7 @@ def test_the_api_deletes_what_is_ones_own(client, settings):
 
 
 @pytest.mark.parametrize("kind", ["images", "studies", "patients"])
-def test_nobody_deletes_what_is_not_theirs(client, new_client, user_client, staff_client, kind):
+def test_only_owners_and_staff_can_delete_objects(client, new_client, user_client, staff_client, kind):
     client.upload(patient="P")
     client.upload_study({"a.jpg": b"no image"}, patient="P")
     url = client.get(f"/api/v1/{kind}/").json()["results"][0]["url"]
@@ -261,7 +263,7 @@ def test_the_admin_deletes_files_too(admin, prepared, user, settings, by, model)
     assert stored(settings) == []
 
 
-def test_the_admin_deletes_no_review_or_result_alone(admin, prepared):
+def test_the_admin_does_not_delete_a_review_or_result_alone(admin, prepared):
     image = prepared()
     review = image.reviews.get()
     for url in (
@@ -275,7 +277,7 @@ def test_the_admin_deletes_no_review_or_result_alone(admin, prepared):
 # --- the pages ------------------------------------------------------------------------------------------------------
 
 
-def test_a_page_asks_and_then_deletes(client, settings):
+def test_an_images_page_asks_before_it_deletes(client, settings):
     job = client.upload().json()
     url = reverse("image-delete", args=[job["id"]])
     Image.objects.update(status=Status.FAILED, error_code="x", error_detail="x")
@@ -284,12 +286,12 @@ def test_a_page_asks_and_then_deletes(client, settings):
     assert Image.objects.exists()
     answer = client.post(url)
     assert (answer.status_code, answer["Location"]) == (302, reverse("home"))
-    assert answer["Clear-Site-Data"] == '"cache"'  # the pictures that the browser has kept
+    assert answer["Clear-Site-Data"] == '"cache"'  # so that the browser drops its copies of the pictures
     assert not Image.objects.exists()
     assert stored(settings) == []
 
 
-def test_a_studys_page_asks_and_then_deletes(client, new_client, settings):
+def test_a_studys_page_asks_before_it_deletes(client, new_client, settings):
     study = client.upload_study({"a.jpg": b"no image", "b.jpg": b"nor this"}).json()
     url = reverse("study-delete", args=[study["id"]])
     assert url in client.get(reverse("study", args=[study["id"]])).content.decode()

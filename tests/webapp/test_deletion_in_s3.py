@@ -1,4 +1,4 @@
-"""What is deleted leaves no object in an S3-compatible store either."""
+"""Deleted studies and patients leave no object in an S3-compatible store."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,16 +29,16 @@ def bucket(settings: Any) -> Iterator[None]:
         yield
 
 
-def kept() -> list[str]:
+def stored_names() -> list[str]:
     return [file.name for folder in FOLDERS for file in default_storage.walk(folder)]
 
 
-def with_all_files(study: Study) -> None:
+def add_all_files(study: Study) -> None:
     for image in study.images.all():
         preview = default_storage.save(f"previews/{image.pk}.jpg", ContentFile(b"picture"))
         Image.objects.filter(pk=image.pk).update(preview=preview)
-        made = default_storage.save(f"inputs/{image.pk}.{BUNDLE}.png", ContentFile(b"picture"))
-        Reading.objects.filter(image=image).update(input=made)
+        input_name = default_storage.save(f"inputs/{image.pk}.{BUNDLE}.png", ContentFile(b"picture"))
+        Reading.objects.filter(image=image).update(input=input_name)
     name = default_storage.save(f"archives/{study.pk}.zip", ContentFile(b"zip"))
     Archive.objects.create(study=study, filename="a.zip", file=name, total=9, dispatched_at=study.created_at)
 
@@ -50,14 +50,14 @@ def test_studies_and_patients_leave_no_object(
     patient = Patient.objects.create(guest=guest.guest, identifier="P-1")
     of_patient, alone, stays = (make_study(Status.READY, Status.READY, guest=guest.guest) for _ in range(3))
     for study in (of_patient, alone, stays):
-        with_all_files(study)
+        add_all_files(study)
     Study.objects.filter(pk=of_patient.pk).update(patient=patient)
     of_patient.images.update(patient=patient)
-    assert len(kept()) == 21
+    assert len(stored_names()) == 21
     with commit():
         deletion.delete_study(alone)
-    assert len(kept()) == 14
+    assert len(stored_names()) == 14
     with commit():
         deletion.delete_patient(patient)
-    assert len(kept()) == 7
+    assert len(stored_names()) == 7
     assert list(Study.objects.all()) == [stays]

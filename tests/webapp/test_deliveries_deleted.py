@@ -1,4 +1,4 @@
-"""Nothing in the outbox names an image or a study that was deleted, whichever way."""
+"""No delivery in the outbox names a deleted image or study, however it was deleted."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Sent:
-    """A study with an image that has failed, and one with signs of pneumonia; and a third image without a study."""
+    """A study with a failed image and an image with signs of pneumonia, and a third image without a study."""
 
     def __init__(self, make_study: Any, make_image: Any, read: Any, **owner: Any) -> None:
         self.owner = owner
@@ -40,7 +40,7 @@ class Sent:
             completion.finish(Image.objects.filter(pk=self.image.pk), Status.FAILED, "internal_error", "no")
 
     def names(self) -> set[str]:
-        """The ids of all that is deleted with the patient."""
+        """Return the ids of everything that is deleted with the patient."""
         return {
             str(self.study.pk),
             str(self.image.pk),
@@ -50,7 +50,7 @@ class Sent:
 
 @pytest.fixture
 def sent(user: User, make_department: Any, make_study: Any, make_image: Any, read: Any, settings: Any) -> Any:
-    """Make somebody's study and images, whose events have become deliveries in every state."""
+    """Create a study and images of an owner, whose events have become deliveries in every state."""
     settings.EMAIL_URL = "smtp://mail.example"
     User.objects.filter(pk=user.pk).update(email="ada@hospital.example")
     everything = {(event, channel) for event in Event for channel in Channel}
@@ -66,18 +66,18 @@ def sent(user: User, make_department: Any, make_study: Any, make_image: Any, rea
         services.choose(Identity(user=user), everything, "en")
         owner = {"guest": uuid4()} if kind == "guest" else {"department": department} if department else {"owner": user}
         services.create_webhook(Identity(user=user), "https://receiver.invalid/hook", list(Event), department)
-        made = Sent(make_study, make_image, read, **owner)
+        uploaded = Sent(make_study, make_image, read, **owner)
         for delivery in Delivery.objects.filter(kind__in=[*Event]):
             Delivery.objects.filter(pk=delivery.pk).update(state=State.SENDING)
             assert delivering.deliver(delivery) == "delivered"
         for number, delivery in enumerate(Delivery.objects.all()):
             Delivery.objects.filter(pk=delivery.pk).update(state=State.values[number % 4])
-        return made
+        return uploaded
 
     return make
 
 
-def naming(names: set[str]) -> list[Delivery]:
+def deliveries_naming(names: set[str]) -> list[Delivery]:
     return [
         row for row in Delivery.objects.all() if any(name in f"{row.key} {row.payload} {row.subject}" for name in names)
     ]
@@ -94,13 +94,13 @@ def delete_images(sent: Sent) -> None:
     deletion.delete_study(sent.study)
 
 
-def let_expire(sent: Sent) -> None:
+def purge_expired(sent: Sent) -> None:
     for model in (Study, Image, Patient):
         model.objects.update(created_at=timezone.now() - timedelta(days=400))
     purge()
 
 
-#: Each way in which images and studies are deleted, and who has them.
+#: Each way to delete images and studies, with the kind of their owner.
 WAYS: dict[str, tuple[str, Callable[[Sent], Any]]] = {
     "images": ("person", delete_images),
     "study": ("person", delete_study),
@@ -110,44 +110,44 @@ WAYS: dict[str, tuple[str, Callable[[Sent], Any]]] = {
     "department": (
         "department", lambda sent: department_deletion.delete_department(sent.owner["department"], Identity()),
     ),
-    "purge": ("person", let_expire),
+    "purge": ("person", purge_expired),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_deliveries_go_with_what_they_are_about(sent: Any, settings: Any, way: str, commit: Any) -> None:
+def test_deliveries_are_deleted_with_the_objects_they_name(sent: Any, settings: Any, way: str, commit: Any) -> None:
     kind, delete = WAYS[way]
     settings.PERSON_RETENTION_DAYS = 30
-    made = sent(kind)
-    names = made.names()
+    uploaded = sent(kind)
+    names = uploaded.names()
     kinds = (
         {"study.finished"}
         if kind == "guest"
         else {"study.finished", "image.failed", "image.positive", "webhook", "email"}
     )
-    assert {row.kind for row in naming(names)} == kinds
+    assert {row.kind for row in deliveries_naming(names)} == kinds
     with commit():
-        delete(made)
+        delete(uploaded)
     assert not Image.objects.exists()
     assert not Study.objects.exists()
-    assert naming(names) == []
+    assert deliveries_naming(names) == []
 
 
-def test_deliveries_about_other_things_stay(sent: Any) -> None:
-    made = sent("person")
-    of_study = naming({str(made.study.pk)})
-    webhook = services.create_webhook(Identity(user=made.owner["owner"]), "https://receiver.invalid/test")[0]
+def test_deliveries_about_other_objects_are_kept(sent: Any) -> None:
+    uploaded = sent("person")
+    about_study = deliveries_naming({str(uploaded.study.pk)})
+    webhook = services.create_webhook(Identity(user=uploaded.owner["owner"]), "https://receiver.invalid/test")[0]
     services.send_test(webhook)
-    deletion.delete_image(made.image)
-    assert naming({str(made.image.pk)}) == []
-    left = set(Delivery.objects.all())
-    assert {row for row in of_study if str(made.image.pk) not in str(row.payload)} <= left
+    deletion.delete_image(uploaded.image)
+    assert deliveries_naming({str(uploaded.image.pk)}) == []
+    remaining = set(Delivery.objects.all())
+    assert {row for row in about_study if str(uploaded.image.pk) not in str(row.payload)} <= remaining
     assert Delivery.objects.filter(payload__event="webhook.test").count() == 1
 
 
 @pytest.mark.long
 @pytest.mark.django_db(transaction=True)
-def test_an_upgrade_knows_what_earlier_deliveries_are_about() -> None:
+def test_an_upgrade_sets_the_subject_of_earlier_deliveries() -> None:
     one, two, three = uuid4(), uuid4(), uuid4()
     payloads = [{"study": str(one)}, {"image": str(two)}, {"images": [str(three)]}, {"event": "webhook.test"}]
     now = timezone.now()

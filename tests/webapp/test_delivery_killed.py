@@ -1,4 +1,4 @@
-"""A process that is killed while it sends loses no delivery."""
+"""No delivery is lost if the process that sends it is killed."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def test_a_delivery_whose_process_is_killed_is_sent_again_with_the_same_id(user,
             child.wait(10)
         row = Delivery.objects.get()
         assert (row.state, row.claimed_by) == (State.SENDING, "the one that is killed")
-        assert delivering.deliver_due("another") == {}  # its claim has not ended
+        assert delivering.deliver_due("another") == {}  # the claim of the killed process has not expired
         receiver.hold.set()
         Delivery.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
         assert delivering.deliver_due("another") == {"abandoned": 1}

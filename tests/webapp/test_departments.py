@@ -1,4 +1,4 @@
-"""Who may do what: each predicate for each role and each kind of owner, and the same through the API and the pages."""
+"""Who may do what: each predicate for each role and kind of owner, and its effect in the API and on pages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +29,8 @@ ACTORS = (
     "nobody", "guest", "non-member", "person", "radiologist", "reader", "uploader", "manager", "outsider", "staff",
     "administrator", "superuser",
 )  # fmt: skip
-#: Who may do each thing to what each kind of owner has. "radiologist" is the person, as a member of Radiologists;
-#: "outsider" is a manager of another department; "staff" may enter the admin site only.
+#: Actors whom each predicate allows, by the kind of owner of the image. "radiologist" is the person as a member of
+#: Radiologists; "outsider" is a manager of another department; "staff" may only enter the admin site.
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "may_see": {
         "guest": {"guest", "administrator", "superuser"},
@@ -73,7 +73,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
 
 
 class Hospital:
-    """Everybody who could ask, and something of each kind of owner."""
+    """A user for each actor, and an image of each kind of owner."""
 
     def __init__(self, make_department: Callable[..., Department], make_image: Callable[..., Image]) -> None:
         self.users = {
@@ -112,13 +112,13 @@ def hospital(make_department: Callable[..., Department], make_image: Callable[..
 def test_each_predicate_for_each_role_and_kind_of_owner(hospital: Hospital, name: str) -> None:
     predicate = getattr(permissions, name)
     for kind, allowed in ALLOWED[name].items():
-        # In this order: the person becomes a radiologist only after it was asked as a mere person.
-        found = {actor for actor in ACTORS if predicate(hospital.identity(actor), hospital.images[kind])}
-        assert found == allowed, kind
+        # The order of ACTORS matters: "person" comes before "radiologist", which adds the same user to a group.
+        actors = {actor for actor in ACTORS if predicate(hospital.identity(actor), hospital.images[kind])}
+        assert actors == allowed, kind
         hospital.users["person"].groups.clear()
 
 
-def test_lists_show_what_may_be_seen_and_nothing_else(hospital: Hospital) -> None:
+def test_lists_show_exactly_the_images_that_may_be_seen(hospital: Hospital) -> None:
     for actor in ACTORS:
         identity = hospital.identity(actor)
         listed = set(Image.objects.visible_to(identity))
@@ -126,50 +126,50 @@ def test_lists_show_what_may_be_seen_and_nothing_else(hospital: Hospital) -> Non
 
 
 def test_who_may_upload_to_a_department(hospital: Hospital) -> None:
-    found = {actor for actor in ACTORS if permissions.may_upload_to(hospital.identity(actor), hospital.department)}
-    assert found == {"uploader", "manager", "administrator", "superuser"}
+    actors = {actor for actor in ACTORS if permissions.may_upload_to(hospital.identity(actor), hospital.department)}
+    assert actors == {"uploader", "manager", "administrator", "superuser"}
 
 
 def test_who_is_an_administrator(hospital: Hospital) -> None:
-    found = {actor for actor in ACTORS if permissions.is_administrator(hospital.identity(actor).user)}
-    assert found == {"administrator", "superuser"}
+    actors = {actor for actor in ACTORS if permissions.is_administrator(hospital.identity(actor).user)}
+    assert actors == {"administrator", "superuser"}
     User.objects.filter(username="superuser").update(is_active=False)
     assert not permissions.is_administrator(hospital.identity("superuser").user)
 
 
 def test_where_an_upload_goes(hospital: Hospital, make_department: Callable[..., Department]) -> None:
-    def goes(actor: str, slug: str | None) -> Department | str | None:
+    def destination(actor: str, slug: str | None) -> Department | str | None:
         try:
             return department_for(hospital.identity(actor), slug)
         except Refused as refusal:
             return refusal.code
 
-    assert goes("uploader", None) == hospital.department, "the only one"
-    assert goes("manager", None) == hospital.department
+    assert destination("uploader", None) == hospital.department, "the user's only department"
+    assert destination("manager", None) == hospital.department
     for actor in ("nobody", "guest", "non-member", "reader", "administrator"):
-        assert goes(actor, None) is None, actor
+        assert destination(actor, None) is None, actor
     for actor in ACTORS:
-        assert goes(actor, "") is None, "their own, whatever the departments"
-    assert goes("uploader", "radiology") == goes("administrator", "radiology") == hospital.department
-    assert goes("reader", "radiology") == "not_an_uploader"
+        assert destination(actor, "") is None, "an empty name always means a personal upload"
+    assert destination("uploader", "radiology") == destination("administrator", "radiology") == hospital.department
+    assert destination("reader", "radiology") == "not_an_uploader"
     for actor in ("nobody", "guest", "non-member", "outsider", "staff"):
-        assert goes(actor, "radiology") == "department_not_found", actor
-    assert goes("uploader", "surgery") == goes("administrator", "nowhere") == "department_not_found"
+        assert destination(actor, "radiology") == "department_not_found", actor
+    assert destination("uploader", "surgery") == destination("administrator", "nowhere") == "department_not_found"
     make_department("icu", uploader=hospital.users["uploader"])
-    assert goes("uploader", None) is None, "of several, none is guessed"
-    assert goes("uploader", "icu") == Department.objects.get(slug="icu")
+    assert destination("uploader", None) is None, "with several departments, none is guessed"
+    assert destination("uploader", "icu") == Department.objects.get(slug="icu")
 
 
 # --- through the API ------------------------------------------------------------------------------------------------
 
 
 def browser(user: User) -> Client:
-    by = Client()
-    by.force_login(user)
-    return by
+    client = Client()
+    client.force_login(user)
+    return client
 
 
-def test_a_department_shares_what_its_uploaders_send(
+def test_a_department_shares_the_images_of_its_uploaders(
     hospital: Hospital, read: Callable[..., None], problem: Any
 ) -> None:
     uploader, reader = browser(hospital.users["uploader"]), browser(hospital.users["reader"])
@@ -181,14 +181,14 @@ def test_a_department_shares_what_its_uploaders_send(
     assert image.uploaded_by == hospital.users["uploader"]
     assert image.patient.department == hospital.department
     assert reader.get(job["url"]).json()["department"] == "radiology"
-    assert job["id"] in {one["id"] for one in reader.get("/api/v1/images/").json()["results"]}
+    assert job["id"] in {row["id"] for row in reader.get("/api/v1/images/").json()["results"]}
     problem(reader.post(f"{job['url']}cancel/"), 403, "not_allowed")
     assert reader.post(f"/images/{job['id']}/cancel/").status_code == 403
     assert b'id="cancel"' not in reader.get(f"/images/{job['id']}/").content
     assert b'id="cancel"' in uploader.get(f"/images/{job['id']}/").content
-    for by in (browser(hospital.users["outsider"]), browser(hospital.users["non-member"]), Client()):
-        assert by.get(job["url"]).status_code == 404
-        assert by.get(f"/images/{job['id']}/").status_code == 404
+    for other in (browser(hospital.users["outsider"]), browser(hospital.users["non-member"]), Client()):
+        assert other.get(job["url"]).status_code == 404
+        assert other.get(f"/images/{job['id']}/").status_code == 404
     Image.objects.filter(pk=image.pk).update(status=Status.READY)
     read(image)
     verdict = {"verdict": "NORMAL"}
@@ -201,29 +201,31 @@ def test_a_department_shares_what_its_uploaders_send(
     problem(answer, 403, "not_a_reviewer")
 
 
-def test_a_study_and_predict_go_to_departments_too(hospital: Hospital, zipped: bytes) -> None:
-    by = browser(hospital.users["manager"])
-    study = by.upload_study({"a.jpg": JPEG, "b.zip": zipped}, department="radiology", patient="P-2").json()
+def test_a_study_can_be_uploaded_to_a_department_too(hospital: Hospital, zipped: bytes) -> None:
+    manager = browser(hospital.users["manager"])
+    study = manager.upload_study({"a.jpg": JPEG, "b.zip": zipped}, department="radiology", patient="P-2").json()
     assert study["department"] == "radiology"
-    kept = Study.objects.get(pk=study["id"])
-    assert kept.department == kept.patient.department == hospital.department
-    assert {image.department for image in kept.images.all()} == {hospital.department}
+    stored = Study.objects.get(pk=study["id"])
+    assert stored.department == stored.patient.department == hospital.department
+    assert {image.department for image in stored.images.all()} == {hospital.department}
     archives.unpack()
-    assert kept.images.count() == 4
-    assert {image.uploaded_by for image in kept.images.all()} == {hospital.users["manager"]}
-    mine = by.upload_study({"a.jpg": JPEG}, department="").json()
-    assert mine["department"] is None
-    assert Study.objects.get(pk=mine["id"]).owner == hospital.users["manager"]
+    assert stored.images.count() == 4
+    assert {image.uploaded_by for image in stored.images.all()} == {hospital.users["manager"]}
+    personal = manager.upload_study({"a.jpg": JPEG}, department="").json()
+    assert personal["department"] is None
+    assert Study.objects.get(pk=personal["id"]).owner == hospital.users["manager"]
 
 
-def test_a_department_with_a_null_character_is_looked_for_nowhere(client, statements):
+def test_a_department_with_a_null_character_is_not_looked_up(client, statements):
     upload = {"files": [SimpleUploadedFile("a.jpg", JPEG)]}
     for url, form in (("/upload/", upload), ("/patients/new/", {"identifier": "P"})):
         assert client.post(url, {**form, "department": "a\0b"}).status_code == 404
-    assert not any("FROM departments_department" in one.replace('"', "").replace("`", "") for one in statements)
+    assert not any(
+        "FROM departments_department" in statement.replace('"', "").replace("`", "") for statement in statements
+    )
 
 
-def test_one_cannot_send_to_a_department_of_others(hospital: Hospital, problem: Any) -> None:
+def test_only_its_uploaders_can_send_to_a_department(hospital: Hospital, problem: Any) -> None:
     before = Image.objects.count()
     problem(browser(hospital.users["reader"]).upload(department="radiology"), 403, "not_an_uploader")
     problem(browser(hospital.users["non-member"]).upload(department="radiology"), 404, "department_not_found")
@@ -237,15 +239,15 @@ def test_a_department_has_one_row_for_each_patient(hospital: Hospital) -> None:
         browser(hospital.users[name]).upload(patient="P-9")
     browser(hospital.users["outsider"]).upload(patient="P-9")
     browser(hospital.users["person"]).upload(patient="P-9")
-    kept = Patient.objects.filter(identifier="P-9")
-    assert sorted(str(patient.department) for patient in kept) == ["None", "Radiology", "Surgery"]
+    patients = Patient.objects.filter(identifier="P-9")
+    assert sorted(str(patient.department) for patient in patients) == ["None", "Radiology", "Surgery"]
 
 
-def test_home_lists_what_one_has_sent_to_a_department_and_offers_where_to_send(hospital: Hospital) -> None:
-    by = browser(hospital.users["uploader"])
-    by.upload(filename="to-all.jpg")
-    by.upload(filename="to-me.jpg", department="")
-    page = by.get("/").content.decode()
+def test_home_lists_ones_own_uploads_and_offers_departments_to_upload_to(hospital: Hospital) -> None:
+    uploader = browser(hospital.users["uploader"])
+    uploader.upload(filename="to-all.jpg")
+    uploader.upload(filename="to-me.jpg", department="")
+    page = uploader.get("/").content.decode()
     assert "to-all.jpg" in page
     assert "to-me.jpg" in page
     assert '<option value="radiology" selected>Radiology</option>' in page
@@ -254,7 +256,7 @@ def test_home_lists_what_one_has_sent_to_a_department_and_offers_where_to_send(h
     assert 'name="department"' not in reader
 
 
-def test_staff_see_the_admin_site_and_nothing_else(hospital: Hospital, make_image: Callable[..., Image]) -> None:
+def test_staff_see_only_the_admin_site(hospital: Hospital, make_image: Callable[..., Image]) -> None:
     staff, administrator = browser(hospital.users["staff"]), browser(hospital.users["administrator"])
     for image in hospital.images.values():
         assert staff.get(f"/api/v1/images/{image.pk}/").status_code == 404
@@ -266,18 +268,18 @@ def test_staff_see_the_admin_site_and_nothing_else(hospital: Hospital, make_imag
     assert administrator.get("/admin/").status_code == 302
 
 
-def test_administrators_make_departments_in_the_admin_site(hospital: Hospital) -> None:
-    by = browser(hospital.users["superuser"])
+def test_administrators_create_departments_in_the_admin_site(hospital: Hospital) -> None:
+    superuser = browser(hospital.users["superuser"])
     form = {
         "name": "Intensive care", "slug": "icu",
         "memberships-TOTAL_FORMS": "1", "memberships-INITIAL_FORMS": "0",
         "memberships-0-user": str(hospital.users["non-member"].pk), "memberships-0-role": "uploader",
     }  # fmt: skip
-    answer = by.post("/admin/departments/department/add/", form)
+    answer = superuser.post("/admin/departments/department/add/", form)
     assert answer.status_code == 302, answer.content
-    made = Department.objects.get(slug="icu")
-    assert made.name == "Intensive care"
-    assert permissions.may_upload_to(hospital.identity("non-member"), made)
+    department = Department.objects.get(slug="icu")
+    assert department.name == "Intensive care"
+    assert permissions.may_upload_to(hospital.identity("non-member"), department)
 
 
 # --- in the database ------------------------------------------------------------------------------------------------
@@ -285,13 +287,13 @@ def test_administrators_make_departments_in_the_admin_site(hospital: Hospital) -
 
 @pytest.mark.parametrize("owners", [(), ("owner", "guest"), ("owner", "department"), ("guest", "department")])
 @pytest.mark.parametrize("model", [Patient, Study])
-def test_the_database_wants_exactly_one_owner(hospital: Hospital, model: Any, owners: tuple[str, ...]) -> None:
-    given = {"owner": hospital.users["person"], "guest": uuid4(), "department": hospital.department}
+def test_the_database_requires_exactly_one_owner(hospital: Hospital, model: Any, owners: tuple[str, ...]) -> None:
+    values = {"owner": hospital.users["person"], "guest": uuid4(), "department": hospital.department}
     with pytest.raises(IntegrityError), transaction.atomic():
-        model.objects.create(**{name: given[name] for name in owners})
+        model.objects.create(**{name: values[name] for name in owners})
 
 
-def test_a_reader_cannot_review_what_was_not_read(hospital: Hospital) -> None:
+def test_a_reader_cannot_review_an_image_that_was_not_read(hospital: Hospital) -> None:
     with pytest.raises(Refused) as refusal:
         reviews.review(hospital.images["department"], hospital.identity("reader"), "NORMAL")
     assert refusal.value.code == "not_read_yet"
@@ -299,7 +301,7 @@ def test_a_reader_cannot_review_what_was_not_read(hospital: Hospital) -> None:
 
 @pytest.mark.maintenance
 @pytest.mark.django_db(transaction=True)
-def test_the_upgrade_keeps_every_row_and_what_staff_could_do() -> None:
+def test_the_upgrade_keeps_every_row_and_the_rights_of_staff() -> None:
     executor = MigrationExecutor(connection)
     executor.migrate([("departments", None), ("studies", "0006_operating_point")])
     try:
@@ -318,11 +320,11 @@ def test_the_upgrade_keeps_every_row_and_what_staff_could_do() -> None:
         rows = [studies.create(name=name, **owner) for name, owner in owners.items()]
     finally:
         call_command("migrate", verbosity=0)
-    kept = {study.name: study for study in Study.objects.all()}
-    assert {name: study.pk for name, study in kept.items()} == {row.name: row.pk for row in rows}
-    assert kept["a"].owner_id == kept["b"].owner_id == ada.pk
-    assert kept["g"].guest == guest
-    assert kept["n"].guest not in (None, guest)
+    upgraded = {study.name: study for study in Study.objects.all()}
+    assert {name: study.pk for name, study in upgraded.items()} == {row.name: row.pk for row in rows}
+    assert upgraded["a"].owner_id == upgraded["b"].owner_id == ada.pk
+    assert upgraded["g"].guest == guest
+    assert upgraded["n"].guest not in (None, guest)
     assert User.objects.get(pk=boss.pk).has_perm(permissions.ADMINISTER)
     assert User.objects.get(pk=root.pk).user_permissions.count() == 0
     assert not User.objects.get(pk=ada.pk).has_perm(permissions.ADMINISTER)

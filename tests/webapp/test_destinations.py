@@ -1,4 +1,4 @@
-"""Destinations of a department's results: its managers add, change, test and delete them, by page and API."""
+"""Destinations of a department's results: its managers add, change, test and delete them, on pages and by the API."""
 
 from datetime import timedelta
 
@@ -15,9 +15,9 @@ from webapp.studies.outbox.models import Delivery, Silence, State
 
 pytestmark = pytest.mark.django_db
 
-GIVEN = {"name": "Archive", "host": "10.20.0.7", "port": 11112, "called_ae": "ARCHIVE"}
+VALUES = {"name": "Archive", "host": "10.20.0.7", "port": 11112, "called_ae": "ARCHIVE"}
 FORM = {
-    **GIVEN, "protocol": "dimse", "calling_ae": "PNEUMOQUEUE", "sign_in": "none", "sends": "report", "retrieves": "no",
+    **VALUES, "protocol": "dimse", "calling_ae": "PNEUMOQUEUE", "sign_in": "none", "sends": "report", "retrieves": "no",
     "enabled": "on",
 }  # fmt: skip
 WEB = {"name": "Web", "protocol": "stow", "url": "https://pacs.example/dicom-web"}
@@ -36,7 +36,7 @@ def signed_in(client, user):
 
 @pytest.fixture
 def destination(department, user):
-    return destinations.create(Identity(user=user), department, **GIVEN)
+    return destinations.create(Identity(user=user), department, **VALUES)
 
 
 @pytest.fixture
@@ -54,18 +54,23 @@ def delivery(destination, state, **fields):
     )  # fmt: skip
 
 
-def test_a_manager_adds_changes_and_deletes_one_by_the_api(api):
-    added = api("post", "/api/v1/departments/radiology/destinations/", **GIVEN)
+def test_a_manager_adds_changes_and_deletes_a_destination_through_the_api(api):
+    added = api("post", "/api/v1/departments/radiology/destinations/", **VALUES)
     assert added.status_code == 201, added.content
-    kept = added.json()
-    assert (kept["department"], kept["sends"], kept["tls"], kept["enabled"]) == ("radiology", "both", False, True)
-    one = f"/api/v1/destinations/{kept['id']}/"
-    assert api("patch", one, sends="picture", enabled=False).json()["sends"] == "picture"
-    assert api("post", f"{one}test/").json()["code"] == "destination_disabled"
+    created = added.json()
+    assert (created["department"], created["sends"], created["tls"], created["enabled"]) == (
+        "radiology",
+        "both",
+        False,
+        True,
+    )
+    url = f"/api/v1/destinations/{created['id']}/"
+    assert api("patch", url, sends="picture", enabled=False).json()["sends"] == "picture"
+    assert api("post", f"{url}test/").json()["code"] == "destination_disabled"
     assert [row["id"] for row in api("get", "/api/v1/departments/radiology/destinations/").json()["results"]] == [
-        kept["id"]
+        created["id"]
     ]
-    assert api("delete", one).status_code == 204
+    assert api("delete", url).status_code == 204
     assert not Destination.objects.exists()
     assert [entry.action for entry in Entry.objects.filter(kind="dicom.destination").order_by("pk")] == [
         "create", "change", "delete",
@@ -77,8 +82,8 @@ def test_a_manager_adds_changes_and_deletes_one_by_the_api(api):
     [{"port": 0}, {"port": 70_000}, {"called_ae": "A\\B"}, {"called_ae": "longer than sixteen"}, {"host": "a b"},
      {"sends": "everything"}, {"tls": "yes"}, {"hsot": "pacs"}],
 )  # fmt: skip
-def test_what_cannot_be_is_refused(api, wrong):
-    answer = api("post", "/api/v1/departments/radiology/destinations/", **{**GIVEN, **wrong})
+def test_invalid_values_are_refused(api, wrong):
+    answer = api("post", "/api/v1/departments/radiology/destinations/", **{**VALUES, **wrong})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert not Destination.objects.exists()
 
@@ -90,36 +95,36 @@ def test_what_cannot_be_is_refused(api, wrong):
      ({"sign_in": "basic", "secret": "s"}, "sign_in_name"), ({"sign_in": "bearer"}, "secret"),
      ({"sign_in": "bearer", "secret": "a\nb"}, "secret"), ({"protocol": "dimse"}, "host")],
 )  # fmt: skip
-def test_what_a_destination_of_one_kind_cannot_be_is_refused(api, wrong, field):
+def test_values_that_do_not_fit_the_protocol_are_refused(api, wrong, field):
     answer = api("post", "/api/v1/departments/radiology/destinations/", **{**WEB, **wrong})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_destination")
     assert f"{field}: " in answer.json()["detail"]
     assert not Destination.objects.exists()
 
 
-def test_a_secret_is_kept_sealed_and_only_for_its_address(api):
-    given = {**WEB, "sign_in": "bearer", "secret": "a-token"}
-    kept = api("post", "/api/v1/departments/radiology/destinations/", **given).json()
-    assert "secret" not in kept
+def test_a_secret_is_stored_sealed_and_only_for_its_address(api):
+    values = {**WEB, "sign_in": "bearer", "secret": "a-token"}
+    created = api("post", "/api/v1/departments/radiology/destinations/", **values).json()
+    assert "secret" not in created
     sealed = Destination.objects.get().sealed_secret
     assert sealing.unseal(sealed, destinations.SECRETS) == "a-token"
-    one = f"/api/v1/destinations/{kept['id']}/"
-    assert api("patch", one, name="Renamed").status_code == 200
+    url = f"/api/v1/destinations/{created['id']}/"
+    assert api("patch", url, name="Renamed").status_code == 200
     assert Destination.objects.get().sealed_secret == sealed
-    elsewhere = api("patch", one, url="https://elsewhere.example/")
+    elsewhere = api("patch", url, url="https://elsewhere.example/")
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "invalid_destination")
     assert Destination.objects.get().url == WEB["url"]
-    assert api("patch", one, url="https://elsewhere.example/", secret="another").status_code == 200
+    assert api("patch", url, url="https://elsewhere.example/", secret="another").status_code == 200
     assert sealing.unseal(Destination.objects.get().sealed_secret, destinations.SECRETS) == "another"
 
 
-def test_a_department_has_so_many_and_no_more(api, monkeypatch, destination):
+def test_the_number_of_destinations_is_limited(api, monkeypatch, destination):
     monkeypatch.setattr(destinations, "MAX_DESTINATIONS", 1)
-    answer = api("post", "/api/v1/departments/radiology/destinations/", **GIVEN)
+    answer = api("post", "/api/v1/departments/radiology/destinations/", **VALUES)
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_destinations")
 
 
-def test_the_deliveries_of_one_are_listed(api, destination):
+def test_the_deliveries_of_a_destination_are_listed(api, destination):
     delivery(destination, State.DEAD)
     other = Delivery.objects.create(
         kind="webhook", key="other", destination="other", payload={}, next_attempt_at=timezone.now(),
@@ -130,26 +135,26 @@ def test_the_deliveries_of_one_are_listed(api, destination):
     assert row["id"] != str(other.pk)
 
 
-def test_the_page_adds_one_and_says_how_it_is(signed_in, department):
+def test_the_page_adds_a_destination_and_shows_its_state(signed_in, department):
     address = reverse("destinations", args=["radiology"])
     assert address in signed_in.get(department.get_absolute_url()).content.decode()
     assert "A name or an IP address." in signed_in.post(address, {**FORM, "host": "a b"}).content.decode()
-    made = signed_in.post(address, FORM)
+    added = signed_in.post(address, FORM)
     destination = Destination.objects.get()
-    assert made.headers["Location"] == reverse("destination", args=[destination.pk])
+    assert added.headers["Location"] == reverse("destination", args=[destination.pk])
     delivery(destination, State.WAITING)
     delivery(destination, State.DEAD)
     page = signed_in.get(address).content.decode()
     assert "1 waits" in page
     assert "1 given up" in page
     Silence.objects.create(pk=str(destination.pk), until=timezone.now() + timedelta(minutes=5))
-    page = signed_in.get(made.headers["Location"]).content.decode()
+    page = signed_in.get(added.headers["Location"]).content.decode()
     assert "ARCHIVE@10.20.0.7:11112" in page
     assert "It does not answer." in page
     assert page.count("Send again</button>") == 2
 
 
-def test_the_page_changes_tests_and_deletes_one(signed_in, destination):
+def test_the_page_changes_tests_and_deletes_a_destination(signed_in, destination):
     address = reverse("destination", args=[destination.pk])
     signed_in.post(address, {**FORM, "port": 105})
     destination.refresh_from_db()
@@ -167,7 +172,7 @@ def test_the_page_changes_tests_and_deletes_one(signed_in, destination):
     assert not Destination.objects.exists()
 
 
-def test_what_was_given_up_is_sent_again_by_hand_and_at_once(signed_in, destination):
+def test_a_delivery_that_was_given_up_is_sent_again_by_hand_at_once(signed_in, destination):
     dead = delivery(destination, State.DEAD)
     Silence.objects.create(pk=str(destination.pk), until=timezone.now() + timedelta(minutes=5))
     signed_in.post(reverse("destination-send-again", args=[destination.pk, dead.pk]))
@@ -176,7 +181,7 @@ def test_what_was_given_up_is_sent_again_by_hand_and_at_once(signed_in, destinat
     assert dead.next_attempt_at <= timezone.now()
 
 
-def test_the_pages_of_destinations_cost_the_same_however_much_was_sent(signed_in, destination, statements):
+def test_the_number_of_statements_of_a_page_does_not_grow_with_the_deliveries(signed_in, destination, statements):
     counts = []
     for number in range(2):
         for state in (State.DELIVERED, State.DEAD):
@@ -191,7 +196,7 @@ def test_the_pages_of_destinations_cost_the_same_however_much_was_sent(signed_in
     assert counts[0] == counts[1]
 
 
-def test_a_manager_sees_among_failures_what_did_not_arrive(signed_in, destination, make_department):
+def test_a_manager_sees_undelivered_results_among_failures(signed_in, destination, make_department):
     dead = delivery(destination, State.DEAD)
     other = Destination.objects.create(department=make_department("other"), name="B", host="b", called_ae="B")
     hidden = Delivery.objects.create(

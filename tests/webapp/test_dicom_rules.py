@@ -1,4 +1,4 @@
-"""A department's rules for DICOM files, and who may send them."""
+"""A department's rules for DICOM files, and the senders of these files."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def signed_in(client, user, department):
     return client
 
 
-def test_the_reader_of_files_gives_what_rules_ask_for():
+def test_files_are_read_with_the_attributes_that_rules_use():
     assert set(FOR_RULES) | {rules.CALLING_AE} == rules.ATTRIBUTES
 
 
@@ -48,10 +48,10 @@ def test_the_reader_of_files_gives_what_rules_ask_for():
         ("CallingAE starts with ER", True),
     ],
 )
-def test_an_image_fits_where_all_conditions_are_met(conditions, expected):
+def test_an_image_matches_if_all_conditions_are_met(conditions, expected):
     rules.check_conditions(conditions)
-    said = {"Modality": "DX", "InstitutionName": "City Hospital", "PatientAge": "060Y", "CallingAE": "ER_1"}
-    assert rules.fits(conditions, said) is expected
+    attributes = {"Modality": "DX", "InstitutionName": "City Hospital", "PatientAge": "060Y", "CallingAE": "ER_1"}
+    assert rules.fits(conditions, attributes) is expected
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_an_image_fits_where_all_conditions_are_met(conditions, expected):
         ("Modality is DX\n" * 11, "no more than 10"),
     ],
 )
-def test_what_is_no_condition_is_refused(conditions, why):
+def test_an_invalid_condition_is_refused(conditions, why):
     with pytest.raises(ValidationError, match=why):
         rules.check_conditions(conditions)
 
 
-def test_the_first_rule_that_fits_counts(department):
+def test_the_first_rule_that_matches_applies(department):
     Rule.objects.create(department=department, position=2, conditions="")
     first = Rule.objects.create(department=department, position=1, conditions="Modality is DX")
     assert rules.decide(department, {"Modality": "DX"}) == first
@@ -77,18 +77,18 @@ def test_the_first_rule_that_fits_counts(department):
 
 def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, monkeypatch):
     address = reverse("rules", args=["radiology"])
-    given = {"position": 1, "conditions": "Modality is DX", "stat": "on", "results_to": ""}
-    assert "no attribute Modalty" in signed_in.post(address, {**given, "conditions": "Modalty is DX"}).content.decode()
-    assert signed_in.post(address, given).status_code == 302
+    form = {"position": 1, "conditions": "Modality is DX", "stat": "on", "results_to": ""}
+    assert "no attribute Modalty" in signed_in.post(address, {**form, "conditions": "Modalty is DX"}).content.decode()
+    assert signed_in.post(address, form).status_code == 302
     [rule] = department.dicom_rules.all()
     page = signed_in.post(address, {"try": "1", "elements": "Modality = DX"}).content.decode()
     assert "This rule applies:" in page
     assert "No rule matches" in signed_in.post(address, {"try": "1", "elements": "Modality = CR"}).content.decode()
-    one = reverse("rule", args=[rule.pk])
-    assert signed_in.post(one, {**given, "unread": "on"}).status_code == 302
+    rule_url = reverse("rule", args=[rule.pk])
+    assert signed_in.post(rule_url, {**form, "unread": "on"}).status_code == 302
     assert Rule.objects.get().unread
     monkeypatch.setattr(rules, "MOST_RULES", 1)
-    assert "at most 1 rules" in signed_in.post(address, given).content.decode()
+    assert "at most 1 rules" in signed_in.post(address, form).content.decode()
     delete = reverse("rule-delete", args=[rule.pk])
     assert "It no longer applies to new images" in signed_in.get(delete).content.decode()
     signed_in.post(delete)
@@ -98,38 +98,38 @@ def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, 
     ]  # fmt: skip
 
 
-def test_rules_are_tried_with_a_file(signed_in, department):
+def test_rules_can_be_tried_with_a_file(signed_in, department):
     Rule.objects.create(department=department, position=1, conditions="Modality is DX\nViewPosition is PA")
     address = reverse("rules", args=["radiology"])
 
-    def tried(content, said=""):
+    def try_rules(content, attributes=""):
         file = SimpleUploadedFile("IM1", content)
-        return signed_in.post(address, {"try": "1", "elements": said, "file": file}).content.decode()
+        return signed_in.post(address, {"try": "1", "elements": attributes, "file": file}).content.decode()
 
     image = dicomweb.file(modality.image())
-    assert "This rule applies:" in tried(image)
-    assert "No rule matches" in tried(image, "ViewPosition = AP")
-    assert "not a readable DICOM file" in tried(b"GIF89a")
+    assert "This rule applies:" in try_rules(image)
+    assert "No rule matches" in try_rules(image, "ViewPosition = AP")
+    assert "not a readable DICOM file" in try_rules(b"GIF89a")
 
 
 def test_a_rule_names_only_a_destination_of_its_department(signed_in, make_department):
     other = Destination.objects.create(department=make_department("other"), name="A", host="a", called_ae="A")
-    given = {"position": 1, "conditions": "", "results_to": str(other.pk)}
-    assert signed_in.post(reverse("rules", args=["radiology"]), given).status_code == 400
+    form = {"position": 1, "conditions": "", "results_to": str(other.pk)}
+    assert signed_in.post(reverse("rules", args=["radiology"]), form).status_code == 400
 
 
 def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
     address = reverse("senders", args=["radiology"])
-    given = {"ae_title": "SCANNER", "network": "10.1.2.0/24", "active": "on"}
-    assert signed_in.post(address, {**given, "network": "10.1.2"}).status_code == 400
-    assert signed_in.post(address, given).status_code == 302
+    form = {"ae_title": "SCANNER", "network": "10.1.2.0/24", "active": "on"}
+    assert signed_in.post(address, {**form, "network": "10.1.2"}).status_code == 400
+    assert signed_in.post(address, form).status_code == 302
     peer = Peer.objects.get()
     assert (peer.department, peer.network, peer.active, peer.stat) == (department, "10.1.2.0/24", True, False)
     assert "not heard yet" in signed_in.get(address).content.decode()
     peers.record_connection(peer)
     assert "last connected" in signed_in.get(address).content.decode()
-    assert signed_in.post(address, given).status_code == 400  # the name is taken
-    signed_in.post(reverse("sender", args=[peer.pk]), {**given, "stat": "on"})
+    assert signed_in.post(address, form).status_code == 400  # the name is taken
+    signed_in.post(reverse("sender", args=[peer.pk]), {**form, "stat": "on"})
     assert Peer.objects.get().stat
     delete = reverse("sender-delete", args=[peer.pk])
     assert "Its images are refused" in signed_in.get(delete).content.decode()
@@ -140,11 +140,11 @@ def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
     ]  # fmt: skip
 
 
-def test_a_sender_with_an_address_is_tested(signed_in, department):
+def test_a_sender_with_an_address_can_be_tested(signed_in, department):
     address = reverse("senders", args=["radiology"])
-    given = {"ae_title": "SCANNER", "host": "10.1.2.3", "active": "on"}
-    assert "Please enter this." in signed_in.post(address, given).content.decode()
-    assert signed_in.post(address, {**given, "port": "11112"}).status_code == 302
+    form = {"ae_title": "SCANNER", "host": "10.1.2.3", "active": "on"}
+    assert "Please enter this." in signed_in.post(address, form).content.decode()
+    assert signed_in.post(address, {**form, "port": "11112"}).status_code == 302
     peer = Peer.objects.get()
     assert "Test SCANNER" in signed_in.get(address).content.decode()
     assert signed_in.post(reverse("sender-test", args=[peer.pk])).status_code == 302
@@ -155,7 +155,7 @@ def test_a_sender_with_an_address_is_tested(signed_in, department):
     assert signed_in.post(reverse("sender-test", args=[peer.pk])).status_code == 404
 
 
-def test_the_page_says_what_came_lately(signed_in, department, make_department, make_image):
+def test_the_page_shows_what_was_received_lately(signed_in, department, make_department, make_image):
     instance = {"study_uid": "1.2", "series_uid": "1.3", "class_uid": "1.4", "transfer_syntax": "1.5"}
     for number, (ae_title, owner) in enumerate(
         [("SCANNER", department), ("SCANNER", department), ("OTHER", make_department("other")), ("OLD", department)]
@@ -170,7 +170,7 @@ def test_the_page_says_what_came_lately(signed_in, department, make_department, 
     assert "OTHER" not in page
 
 
-def test_a_sender_that_connects_often_is_noted_once_a_minute(department):
+def test_a_sender_that_connects_often_is_recorded_once_a_minute(department):
     peer = Peer.objects.create(ae_title="SCANNER", department=department)
     peers.record_connection(peer)
     first = Peer.objects.get().last_heard_at

@@ -1,4 +1,4 @@
-"""CDs with images: DICOM files in any folder are taken, and the directory and viewers beside them are not."""
+"""CDs with images: DICOM files in any folder are taken, but not the DICOMDIR or the files of viewers."""
 
 import pytest
 
@@ -19,7 +19,7 @@ IMAGES = {"DICOM/PAT00001/ST000001/SE000001/IM000001": IMAGE, "DICOM/A.dcm": IMA
 
 @pytest.fixture
 def unpacked(client, unpack_all):
-    """Upload a ZIP as a study and unpack it; the answer to the upload."""
+    """Upload a ZIP as a study and unpack it. Return the response to the upload."""
 
     def run(files):
         answer = client.upload_study({"cd.zip": synthetic.zip_of(files)})
@@ -30,7 +30,7 @@ def unpacked(client, unpack_all):
     return run
 
 
-def test_of_a_cd_the_images_are_taken_and_the_rest_is_named(unpacked):
+def test_images_of_a_cd_are_taken_and_its_other_files_are_named(unpacked):
     answer = unpacked({**VIEWER, **IMAGES, "EXTRA/CHEST.PNG": synthetic.xray_png(1, (100, 100))})
     assert answer["total"] == 4
     assert sorted(answer["skipped"]) == sorted(f"cd.zip/{path}" for path in VIEWER)
@@ -40,7 +40,7 @@ def test_of_a_cd_the_images_are_taken_and_the_rest_is_named(unpacked):
     assert sorted(name.rpartition(".")[2] for name in stored) == ["dcm", "dcm", "dcm", "png"]
 
 
-def test_a_cd_in_a_folder_leaves_alone_what_lies_beside_it(unpacked):
+def test_files_outside_the_folder_of_a_cd_are_not_skipped(unpacked):
     on_disc = {f"Patient 1/{path}": content for path, content in {**VIEWER, **IMAGES}.items()}
     answer = unpacked({**on_disc, "notes.txt": b"no image", "chest.png": synthetic.xray_png(1, (100, 100))})
     assert answer["total"] == len(IMAGES) + 2
@@ -49,18 +49,18 @@ def test_a_cd_in_a_folder_leaves_alone_what_lies_beside_it(unpacked):
     }
 
 
-def test_without_a_cd_nothing_is_taken_for_a_viewers(unpacked):
+def test_without_a_cd_no_file_is_skipped(unpacked):
     answer = unpacked({"a.dcm": IMAGE, "b.png": synthetic.xray_png(1, (100, 100)), "readme.txt": b"text"})
     assert (answer["total"], answer.get("skipped")) == (3, None)
 
 
-def test_many_names_are_listed_in_part():
+def test_a_cd_can_have_more_files_than_are_listed():
     paths = ["DICOMDIR", *(f"VIEWER/{number}.DLL" for number in range(500))]
     assert names.disc_files(paths) == set(paths)
     assert len(paths) > contents.LISTED
 
 
-def test_files_of_a_cd_in_a_form_are_skipped_beside_dicom_files(client):
+def test_files_of_a_cd_are_skipped_if_they_are_uploaded_with_dicom_files(client):
     chest = synthetic.xray_png(1, (100, 100))
     files = {"IM000001": IMAGE, "DICOMDIR": IMAGE, "AUTORUN.INF": b"[autorun]", "VIEWER.EXE": b"MZ", "chest.png": chest}
     answer = client.upload_study(files)
@@ -70,7 +70,7 @@ def test_files_of_a_cd_in_a_form_are_skipped_beside_dicom_files(client):
 
 @pytest.mark.parametrize("content", [IMAGE, IMAGE[132:]])
 @pytest.mark.parametrize("name", ["chest.dcm", "IM000001", "chest.jpg"])
-def test_a_dicom_file_is_accepted_whatever_its_name(client, content, name):
+def test_a_dicom_file_is_accepted_under_any_name(client, content, name):
     answer = client.upload(content, name)
     assert answer.status_code == 202
     assert str(Image.objects.get(pk=answer.json()["id"]).file.name).endswith(".dcm")

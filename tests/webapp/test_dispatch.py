@@ -1,4 +1,4 @@
-"""Messages as a broker gets them, through a broker in memory; and none there."""
+"""Messages as a broker receives them, tested with a broker in memory, and without a broker."""
 
 import json
 import time
@@ -21,7 +21,7 @@ def broker(use_broker):
     app = use_broker("memory://")
 
     def take(queue):
-        """All messages of a queue: task, arguments, keyword arguments."""
+        """Take all messages from a queue: task, arguments, keyword arguments."""
         taken = []
         with app.connection_for_read() as connection:
             simple = connection.SimpleQueue(queue)
@@ -63,7 +63,7 @@ def test_one_message_serves_all_readings_that_have_turns(make_image, broker):
     ]  # fmt: skip
 
 
-def test_a_shadow_has_a_queue_of_its_own(make_image, broker):
+def test_shadow_readings_have_a_queue_of_their_own(make_image, broker):
     image = make_image()
     dispatch.send_readings([make_reading(image, bundle="net-2.0.0", shadow=True)])
     assert broker("infer.shadow.net-2.0.0") == [("worker.infer", [str(image.pk)], {})]
@@ -77,10 +77,10 @@ def test_queues_are_counted_over_one_connection(broker, monkeypatch):
         for queue in ("ingest.interactive", "ingest.bulk", "infer.interactive", "infer.bulk"):
             dispatch.messages_waiting(queue)
         dispatch.check_broker()
-    assert len(opened) <= 1  # none where an earlier test has left its own in the pool
+    assert len(opened) <= 1  # 0 if an earlier test has left a connection in the pool
 
 
-def test_a_connection_that_a_restart_broke_is_made_again(broker, monkeypatch):
+def test_a_connection_that_a_restart_broke_is_opened_again(broker, monkeypatch):
     dispatch.check_broker()
     declare, broken = Channel.queue_declare, []
 
@@ -95,11 +95,11 @@ def test_a_connection_that_a_restart_broke_is_made_again(broker, monkeypatch):
     assert broken
 
 
-class Together:
-    """What a channel of Redis has beside those of other brokers: it sends several messages in one go."""
+class Batch:
+    """A batch of messages, which only Redis channels have: it sends several messages at once."""
 
-    def __init__(self, channel, went, broken):
-        self.channel, self.went, self.broken, self.messages = channel, went, broken, []
+    def __init__(self, channel, published, broken):
+        self.channel, self.published, self.broken, self.messages = channel, published, broken, []
 
     def publish(self, message, **_):
         self.messages.append(message)
@@ -107,7 +107,7 @@ class Together:
     def flush(self):
         if self.broken:
             raise BatchPublishError("Redis is gone")
-        self.went.append(len(self.messages))
+        self.published.append(len(self.messages))
 
     def close(self):
         pass
@@ -115,29 +115,31 @@ class Together:
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_messages_go_to_redis_all_at_once(make_image, broker, monkeypatch, broken):
-    went = []
+    published = []
 
     def create(channel, max_size):
-        return Together(channel, went, broken)
+        return Batch(channel, published, broken)
 
     monkeypatch.setattr(Channel, "create_publish_batch", create, raising=False)
     images = [make_image() for _ in range(3)]
     assert dispatch.send(dispatch.INGEST, images) is not broken
-    assert went == ([] if broken else [3])
+    assert published == ([] if broken else [3])
 
 
-def test_each_queue_is_looked_for_once(make_image, broker, monkeypatch):
-    declare, asked = Producer.maybe_declare, []
+def test_each_queue_is_declared_once(make_image, broker, monkeypatch):
+    declare, declared = Producer.maybe_declare, []
     monkeypatch.setattr(
-        Producer, "maybe_declare", lambda self, queue, *how, **also: asked.append(queue.name) or declare(self, queue)
+        Producer,
+        "maybe_declare",
+        lambda self, queue, *args, **kwargs: declared.append(queue.name) or declare(self, queue),
     )
     images = [make_image(priority=priority) for priority in ("bulk", "interactive", "bulk", "interactive")]
     dispatch.send(dispatch.INGEST, images)
-    assert asked == ["ingest.bulk", "ingest.interactive"]
+    assert declared == ["ingest.bulk", "ingest.interactive"]
     assert len(broker("ingest.bulk")) == len(broker("ingest.interactive")) == 2
 
 
-def test_only_the_model_reads_suspects_alone(make_image, broker):
+def test_suspects_are_read_alone_but_not_prepared_alone(make_image, broker):
     suspect = make_image(Status.READY, attempts=1)
     dispatch.send_readings(suspect.readings.all())
     dispatch.send(dispatch.INGEST, [suspect])
@@ -145,7 +147,7 @@ def test_only_the_model_reads_suspects_alone(make_image, broker):
     assert broker("ingest.interactive") == [("worker.ingest", [str(suspect.pk)], {})]
 
 
-def test_an_upload_and_a_study_arrive_at_the_broker(client, broker, jpeg):
+def test_messages_of_an_upload_and_of_a_study_reach_the_broker(client, broker, jpeg):
     job = client.upload(jpeg).json()
     assert broker("ingest.interactive") == [("worker.ingest", [job["id"]], {})]
     client.upload_study({"a.jpg": jpeg})
@@ -164,7 +166,7 @@ def test_a_queue_that_was_never_used_is_empty(broker):
     assert dispatch.messages_waiting("infer.bulk") == 0
 
 
-def test_without_a_broker_uploads_are_accepted_soon_and_wait(client, no_broker, zipped, jpeg):
+def test_without_a_broker_uploads_are_accepted_quickly_and_wait(client, no_broker, zipped, jpeg):
     started = time.monotonic()
     job = client.upload()
     study = client.upload_study({"a.jpg": jpeg, "b.zip": zipped})
@@ -174,7 +176,7 @@ def test_without_a_broker_uploads_are_accepted_soon_and_wait(client, no_broker, 
     assert Archive.objects.get().state == Archive.State.QUEUED
 
 
-def test_a_result_of_preparing_is_kept_without_a_broker(make_image, no_broker, commit):
+def test_a_prepared_image_is_stored_without_a_broker(make_image, no_broker, commit):
     image = make_image()
     with commit():
         assert preparation.finish_ingest(image, preparation.Prepared("", 1, 1, "a", {"net-1.0.0": "b"}))

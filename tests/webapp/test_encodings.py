@@ -1,4 +1,4 @@
-"""Databases whose texts would not come back as they were."""
+"""The check for databases that would not return text as it was stored."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ from webapp.ops import encodings
         ("mysql", "latin1_swedish_ci", ["ops.E2"]),
     ],
 )
-def test_each_database_is_asked(monkeypatch, vendor, encoding, ids):
+def test_the_encoding_of_each_database_is_checked(monkeypatch, vendor, encoding, ids):
     monkeypatch.setattr(encodings, "connections", {"default": SimpleNamespace(vendor=vendor)})
     monkeypatch.setattr(encodings, "_query", lambda alias, question: encoding)
     assert [message.id for message in encodings.check_encoding(databases=["default"])] == ids

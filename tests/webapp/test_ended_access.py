@@ -1,4 +1,4 @@
-"""Access that ends is gone at every door at once: a membership, an account, an API token."""
+"""When a membership, an account or an API token ends, its access ends everywhere at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import ObsoleteError
 from webapp.studies.services import person_deletion
 
-#: Objects that belong to a person and not to a department: they stay with who leaves it.
+#: Objects that belong to a person and not to a department. Whoever leaves the department keeps them.
 OWN = ("webhooks", "deliveries", "saved-views", "uploads", "tokens")
 ALPHAS = (b"read-alpha", b"failed-alpha", b"PAT-alpha", b"study-alpha", b"Alpha")
 
@@ -48,18 +48,18 @@ def disable(user: User) -> None:
     User.objects.filter(pk=user.pk).update(is_active=False)
 
 
-def with_another_manager() -> Department:
+def add_another_manager() -> Department:
     department = Department.objects.get(slug="alpha")
     department.memberships.create(user=User.objects.get(username="colleague"), role="manager")
     return department
 
 
 def remove_from_alpha(user: User) -> None:
-    leave(with_another_manager(), user)
+    leave(add_another_manager(), user)
 
 
 def delete_account(user: User) -> None:
-    with_another_manager()
+    add_another_manager()
     person_deletion.delete_person(user, Identity(user=user))
 
 
@@ -68,7 +68,7 @@ def expire_token(user: User) -> None:
 
 
 ENDINGS = [
-    pytest.param(remove_from_alpha, "session", id="who is removed"),
+    pytest.param(remove_from_alpha, "session", id="a removed member"),
     pytest.param(disable, "session", id="a disabled account"),
     pytest.param(disable, "token", id="a token of a disabled account"),
     pytest.param(delete_account, "session", id="an account that was deleted"),
@@ -79,18 +79,18 @@ ENDINGS = [
 @pytest.mark.django_db
 @pytest.mark.long
 @pytest.mark.parametrize(("end", "by"), ENDINGS)
-def test_a_manager_whose_access_ended_gets_nothing_by_any_address(
+def test_a_manager_whose_access_ended_gets_nothing_at_any_address(
     hospital: Hospital, end: Callable[[User], None], by: str
 ) -> None:
     user, actor = hospital.users["manager"], hospital.actor("manager")
     values = {route: hospital.values("manager", route) for route in walk.routes()}
     client = actor.client if by == "session" else Client(raise_request_exception=False, headers=token_headers(user))
-    gone = walk.Actor(client, lambda route: values[route])
+    former_manager = walk.Actor(client, lambda route: values[route])
     assert client.get(IMAGES).status_code == 200
     end(user)
     wrong = []
     for route in walk.routes():
-        answer = ask(gone, route)
+        answer = ask(former_manager, route)
         to_sign_in = answer.status_code == 302 and answer["Location"].startswith("/accounts/login/")
         of_alpha = {"pk", "slug"} & set(route.names) and not route.path.startswith(("/accounts/", "/shared/"))
         if of_alpha and kind_of(route) not in OWN and answer.status_code not in (401, 404) and not to_sign_in:
@@ -104,35 +104,37 @@ def test_a_manager_whose_access_ended_gets_nothing_by_any_address(
 
 
 @pytest.mark.django_db
-def test_a_request_that_is_repeated_under_its_key_shows_nothing_to_who_has_left(
+def test_a_request_repeated_with_its_key_shows_nothing_to_a_former_member(
     make_department: Callable[..., Department], user: User, user_client: Client
 ) -> None:
     department = make_department("icu", uploader=user)
     key = {"Idempotency-Key": "1"}
-    made = user_client.upload(headers=key).json()["id"]
-    assert user_client.upload(headers=key).json()["id"] == made
+    image_id = user_client.upload(headers=key).json()["id"]
+    assert user_client.upload(headers=key).json()["id"] == image_id
     leave(department, user)
     assert user_client.upload(headers=key).status_code == 404
     assert Image.objects.count() == 1
 
 
 @pytest.mark.django_db
-def test_an_upload_in_parts_to_a_department_ends_with_the_membership(
+def test_a_resumable_upload_to_a_department_ends_with_the_membership(
     make_department: Callable[..., Department], user: User
 ) -> None:
     department = make_department("icu", uploader=user)
-    begun = resumable.create(Identity(user=user), len(JPEG), "", {"filename": "a.jpg", "department": "icu"})
+    upload = resumable.create(Identity(user=user), len(JPEG), "", {"filename": "a.jpg", "department": "icu"})
     leave(department, user)
-    now = Identity(user=User.objects.get(pk=user.pk))
+    identity = Identity(user=User.objects.get(pk=user.pk))
     with pytest.raises(Refused) as refused:
-        resumable.receive(now, begun.pk, resumable.Part(0, BytesIO(JPEG), len(JPEG)))
+        resumable.receive(identity, upload.pk, resumable.Part(0, BytesIO(JPEG), len(JPEG)))
     assert refused.value.code == "department_not_found"
     assert not Image.objects.exists()
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("end", [disable, lambda user: user.user_permissions.clear()])
-def test_flower_and_what_proxies_guard_close_at_once(client: Client, user: User, end: Callable[[User], None]) -> None:
+def test_flower_and_pages_behind_a_proxy_are_closed_at_once(
+    client: Client, user: User, end: Callable[[User], None]
+) -> None:
     user.user_permissions.add(administer())
     client.force_login(user)
     assert client.get("/internal/staff").status_code == 204
@@ -146,15 +148,15 @@ def test_flower_and_what_proxies_guard_close_at_once(client: Client, user: User,
 def test_an_invitation_ends_with_the_right_to_invite(
     make_department: Callable[..., Department], user: User, end: str
 ) -> None:
-    """A manager keeps no way back."""
+    """Former managers cannot come back by their own invitation."""
     department = make_department("icu", manager=user)
     boss = department.memberships.create(user=User.objects.create_user("boss"), role="manager").user
     _, link = members.invite(Identity(user=user), department, "", "manager")
-    mine = department.memberships.get(user=user)
+    membership = department.memberships.get(user=user)
     if end == "membership":
-        members.remove(Identity(user=boss), mine)
+        members.remove(Identity(user=boss), membership)
     elif end == "role":
-        members.change_role(Identity(user=boss), mine, "reader")
+        members.change_role(Identity(user=boss), membership, "reader")
     else:
         disable(user)
     with pytest.raises(Refused) as refused:
@@ -164,7 +166,7 @@ def test_an_invitation_ends_with_the_right_to_invite(
 
 
 @pytest.mark.django_db
-def test_administrators_who_are_none_any_more_have_invited_nobody(user: User) -> None:
+def test_invitations_of_former_administrators_are_invalid(user: User) -> None:
     _, link = invitations.invite(Identity(user=user))
     with pytest.raises(Refused, match="may no longer invite"):
         invitations.accept(link.rstrip("/").rsplit("/", 1)[-1], User.objects.create_user("eve"))
@@ -172,7 +174,7 @@ def test_administrators_who_are_none_any_more_have_invited_nobody(user: User) ->
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("end", [remove_from_alpha, disable, delete_account])
-def test_links_end_with_the_access_of_who_made_them(
+def test_links_end_with_the_access_of_the_person_who_created_them(
     make_department: Callable[..., Department], make_study: Callable[..., Any], client: Client, end: Callable[..., None]
 ) -> None:
     leaver, colleague = User.objects.create_user("leaver"), User.objects.create_user("colleague")
@@ -187,12 +189,12 @@ def test_links_end_with_the_access_of_who_made_them(
     assert client.get(f"/shared/{ending}/").status_code == 404
     assert client.get(f"/shared/{staying}/").status_code == 200
     assert client.get(f"/shared/{own}/").status_code == (200 if end is remove_from_alpha else 404)
-    assert Share.objects.filter(user=colleague).exists(), "a colleague was given it by somebody else"
+    assert Share.objects.filter(user=colleague).exists(), "somebody else has shared it with the colleague"
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("end", [remove_from_alpha, disable])
-def test_a_webhook_is_told_nothing_more_though_the_event_waits_or_is_sent_again(
+def test_a_webhook_gets_nothing_more_even_if_an_event_is_sent_again(
     make_department: Callable[..., Department], make_study: Callable[..., Any], user: User, end: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -209,14 +211,14 @@ def test_a_webhook_is_told_nothing_more_though_the_event_waits_or_is_sent_again(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_request_that_waits_is_not_answered_to_who_is_disabled_meanwhile(
+def test_a_waiting_request_is_refused_if_its_user_is_disabled_meanwhile(
     make_image: Callable[..., Image], read: Callable[..., None], user: User
 ) -> None:
     image = make_image(Status.READY, owner=user)
     headers = token_headers(user)
 
-    async def scenario(by: Any) -> Any:
-        waiter = asyncio.create_task(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20}))
+    async def scenario(client: Any) -> Any:
+        waiter = asyncio.create_task(client.get(f"/api/v1/images/{image.pk}/", params={"wait": 20}))
         await asyncio.sleep(0.4)
         assert not waiter.done()
         await asyncio.to_thread(disable, user)

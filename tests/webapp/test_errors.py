@@ -1,4 +1,4 @@
-"""Whatever goes wrong, a program gets a problem document."""
+"""Programs get a problem document for every error."""
 
 from uuid import uuid4
 
@@ -16,22 +16,22 @@ from webapp.studies.services import uploads
      "/api/v1/studies/{}/",
      "/api/v1/studies/{}/images/", "/api/v1/studies/{}/results.csv"],
 )  # fmt: skip
-def test_what_is_not_there_is_not_found(client, staff_client, problem, path):
+def test_a_missing_object_is_not_found(client, staff_client, problem, path):
     problem(client.get(path.format(uuid4())), 404, "not_found")
     problem(staff_client.get(path.format(uuid4())), 404, "not_found")
 
 
 @pytest.mark.parametrize("kind", ["images", "studies"])
-def test_cancelling_what_is_not_there_is_not_found(client, problem, kind):
+def test_cancelling_a_missing_object_is_not_found(client, problem, kind):
     problem(client.post(f"/api/v1/{kind}/{uuid4()}/cancel/"), 404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/api/v1/images/7/", "/api/v1/nothing/", "/api/nothing"])
-def test_an_unknown_address_is_a_problem_for_programs(client, problem, path):
+def test_an_unknown_address_of_the_api_is_always_a_problem_document(client, problem, path):
     problem(client.get(path, headers={"Accept": "text/html"}), 404, "not_found")
 
 
-def test_an_unknown_address_elsewhere_is_a_page_for_people_and_a_problem_for_programs(client, problem):
+def test_an_unknown_address_elsewhere_is_a_page_or_a_problem_document(client, problem):
     problem(client.get("/nothing", headers={"Accept": "application/json"}), 404, "not_found")
     page = client.get("/nothing", headers={"Accept": "text/html"})
     assert page.status_code == 404
@@ -53,13 +53,13 @@ def test_an_unknown_address_elsewhere_is_a_page_for_people_and_a_problem_for_pro
         ("get", "/predict"),
     ],
 )
-def test_a_wrong_method_gets_the_allowed_ones(client, problem, method, path):
+def test_a_wrong_method_is_refused_with_the_allowed_methods(client, problem, method, path):
     answer = getattr(client, method)(path.format(uuid4()))
     problem(answer, 405, "method_not_allowed")
     assert method.upper() not in answer["Allow"]
 
 
-def test_an_address_for_forms_only_has_a_page_that_says_so(client, problem):
+def test_an_address_that_only_takes_forms_says_so_on_a_page(client, problem):
     page = client.get("/worklist/mark/", headers={"Accept": "text/html"})
     assert page.status_code == 405
     assert page["Allow"] == "POST"
@@ -69,7 +69,7 @@ def test_an_address_for_forms_only_has_a_page_that_says_so(client, problem):
 
 
 @pytest.mark.parametrize("url", ["/api/v1/images/", "/api/v1/studies/"])
-def test_uploads_are_forms_and_not_json(client, problem, url):
+def test_uploads_must_be_forms_and_not_json(client, problem, url):
     problem(client.post(url, {"file": "abc"}, content_type="application/json"), 415, "unsupported_request_format")
 
 
@@ -95,7 +95,7 @@ def test_more_form_fields_than_allowed_are_a_problem(client, settings, problem):
     problem(client.post("/api/v1/images/", {str(n): "x" for n in range(5)}), 400, "malformed_request")
 
 
-def test_a_fault_of_the_server_is_a_problem_without_its_inside(client, monkeypatch, problem):
+def test_a_server_error_is_a_problem_without_internal_details(client, monkeypatch, problem):
     def break_down(*args, **kwargs):
         raise RuntimeError("secret detail")
 
@@ -106,7 +106,7 @@ def test_a_fault_of_the_server_is_a_problem_without_its_inside(client, monkeypat
     assert b"secret" not in answer.content
 
 
-def test_every_answer_has_the_content_security_policy(client):
+def test_every_response_has_the_content_security_policy(client):
     for path in ("/api/v1/images/", "/healthz", "/api/nothing", f"/api/v1/images/{uuid4()}/"):
         policy = client.get(path)["Content-Security-Policy"]
         assert "default-src 'self'" in policy
