@@ -1,4 +1,4 @@
-"""Any process may be killed at any time; every image still ends with one result."""
+"""Whichever process is killed, and whenever, every image ends with exactly one result."""
 
 import os
 import signal
@@ -17,12 +17,12 @@ from tests.service import Service
 pytestmark = [pytest.mark.chaos, pytest.mark.integration]
 
 IMAGES = 48
-#: The longest that a lost message stays lost, with room for a slow machine.
+#: Longest time until a lost message is found, with a margin for a slow machine.
 RECOVERY_SECONDS = 60
 
 
 class Background(threading.Thread):
-    """A load that runs while the test does harm."""
+    """A load that runs while the test kills processes."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(daemon=True)
@@ -47,11 +47,11 @@ class Background(threading.Thread):
 
 @pytest.fixture
 def busy(service: Service) -> Background:
-    """A load of which some images are read and most are not."""
+    """A running load: some of its images have been read, most have not."""
     before = succeeded(service)
     background = Background(service)
     background.start()
-    until(lambda: succeeded(service) > before)
+    wait_until(lambda: succeeded(service) > before)
     return background
 
 
@@ -63,14 +63,14 @@ def succeeded(service: Service) -> float:
 
 
 def being_read(service: Service) -> int:
-    """Images in a batch at this moment."""
+    """Number of images in a batch at this moment."""
     with closing(sqlite3.connect(service.data_dir / "db.sqlite3")) as database:
         (number,) = database.execute("SELECT count(*) FROM studies_image WHERE status = 'running'").fetchone()
     return int(number)
 
 
-def held_still_in_a_batch(service: Service, pid: int) -> bool:
-    """Whether a process is in the middle of a batch, which it then cannot finish; else it goes on."""
+def suspended_in_a_batch(service: Service, pid: int) -> bool:
+    """Suspend a process and tell whether it is in the middle of a batch; if it is not, let it go on."""
     os.kill(pid, signal.SIGSTOP)
     if being_read(service):
         return True
@@ -78,24 +78,24 @@ def held_still_in_a_batch(service: Service, pid: int) -> bool:
     return False
 
 
-def until(condition, seconds: float = 120) -> None:
+def wait_until(condition, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.1)
 
 
-def each_once(load: Load) -> None:
+def assert_one_result_each(load: Load) -> None:
     assert load.succeeded == IMAGES
     assert len({result["id"] for result in load.results}) == IMAGES
 
 
 def test_the_model_process_is_killed_in_mid_batch(service: Service, busy: Background) -> None:
     child = service.infer_child().pid
-    until(lambda: held_still_in_a_batch(service, child))
+    wait_until(lambda: suspended_in_a_batch(service, child))
     os.kill(child, signal.SIGKILL)
     load = busy.finish()
-    each_once(load)
+    assert_one_result_each(load)
     assert max(result["attempts"] for result in load.results) == 2, "no batch was in the process when it was killed"
     assert service.infer_child().pid != child
 
@@ -103,37 +103,37 @@ def test_the_model_process_is_killed_in_mid_batch(service: Service, busy: Backgr
 def test_the_infer_worker_is_killed(service: Service, busy: Background) -> None:
     parent = service.infer_parent().pid
     os.kill(parent, signal.SIGKILL)
-    each_once(busy.finish())
+    assert_one_result_each(busy.finish())
     assert service.infer_parent().pid != parent
 
 
 def test_an_ingest_process_is_killed(service: Service, busy: Background) -> None:
     os.kill(service.named("--hostname=ingest@")[-1].pid, signal.SIGKILL)
-    each_once(busy.finish())
+    assert_one_result_each(busy.finish())
 
 
 def test_redis_is_killed_and_comes_back_empty(service: Service, busy: Background) -> None:
     redis = service.redis()
-    # Held still while its files go, so that supervisord's new one cannot load them.
+    # Suspend Redis while its files are deleted, so that the one that supervisord starts next cannot load them.
     os.kill(redis.pid, signal.SIGSTOP)
     for file in (service.data_dir / "redis").rglob("*.aof*"):
         file.unlink()
     os.kill(redis.pid, signal.SIGKILL)
     killed = time.monotonic()
-    with clients.admin(service) as by:
-        during = clients.upload(by, synthetic.xray_jpeg(50))
-        assert during.status_code == 202, during.text
-        assert clients.wait_final(by, during.json()["url"])["status"] == "succeeded"
-    each_once(busy.finish())
+    with clients.admin(service) as client:
+        response = clients.upload(client, synthetic.xray_jpeg(50))
+        assert response.status_code == 202, response.text
+        assert clients.wait_final(client, response.json()["url"])["status"] == "succeeded"
+    assert_one_result_each(busy.finish())
     assert time.monotonic() - killed < RECOVERY_SECONDS + 60
 
 
 def test_a_web_process_is_killed(service: Service) -> None:
-    with clients.admin(service) as by:
-        urls = [clients.upload(by, synthetic.xray_jpeg(seed)).json()["url"] for seed in range(4)]
+    with clients.admin(service) as client:
+        urls = [clients.upload(client, synthetic.xray_jpeg(seed)).json()["url"] for seed in range(4)]
         os.kill(service.named("gunicorn")[-1].pid, signal.SIGKILL)
-        until(lambda: _answers(service))
-        results = [clients.wait_final(by, url) for url in urls]
+        wait_until(lambda: _answers(service))
+        results = [clients.wait_final(client, url) for url in urls]
     assert [result["status"] for result in results] == ["succeeded"] * 4
 
 
