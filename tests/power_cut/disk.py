@@ -1,7 +1,7 @@
-"""What may be on a disk after a power cut, as POSIX allows it and no kill can show.
+"""States of a disk that POSIX allows after a power cut. Killing a process cannot produce them.
 
-What was written to a file since its last sync may be there or not, in part or whole. A name that was given or taken
-since its folder's last sync may be there or not. Everything else is there.
+Bytes written to a file since its last sync may be lost, in part or completely. Names added to or removed from a folder
+since its last sync may be there or not. Everything else is kept.
 """
 
 import random
@@ -16,7 +16,7 @@ SECTOR = 512
 
 @dataclass(eq=False)
 class File:
-    """What is on the disk for certain, and what was written since."""
+    """A file's content that is certainly on the disk, and the operations since."""
 
     content: bytearray = field(default_factory=bytearray)
     unsynced: list[Operation] = field(default_factory=list)
@@ -26,95 +26,95 @@ class File:
             _write(self.content, operation)
         self.unsynced.clear()
 
-    def after(self, keeps: Callable[[Operation], Operation | None]) -> bytes:
+    def content_after_cut(self, kept_part: Callable[[Operation], Operation | None]) -> bytes:
         content = bytearray(self.content)
         for operation in self.unsynced:
-            if kept := keeps(operation):
+            if kept := kept_part(operation):
                 _write(content, kept)
         return bytes(content)
 
 
 @dataclass(eq=False)
 class Folder:
-    """Names that are on the disk for certain."""
+    """A folder's names that are certainly on the disk."""
 
     names: dict[str, "File | Folder"] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
 class Change:
-    """A change of names: one is taken from a folder, given in a folder, or both at once."""
+    """A change of names: one is removed from a folder, added to a folder, or both at once."""
 
     folders: tuple[Folder, ...]
-    taken: tuple[Folder, str] | None
-    given: tuple[Folder, str, File | Folder] | None
+    removed: tuple[Folder, str] | None
+    added: tuple[Folder, str, File | Folder] | None
 
     def apply(self) -> None:
-        if self.taken:
-            self.taken[0].names.pop(self.taken[1], None)
-        if self.given:
-            self.given[0].names[self.given[1]] = self.given[2]
+        if self.removed:
+            self.removed[0].names.pop(self.removed[1], None)
+        if self.added:
+            self.added[0].names[self.added[1]] = self.added[2]
 
 
 class Disk:
-    """A folder's files, as programs see them and as the disk has them.
+    """A folder's files: how programs see them, and what is certainly on the disk.
 
     Args:
-        folder: as it was at first; all of it counts as synced.
-        path: where the programs had it, if elsewhere.
+        folder: a copy of its initial state; all of it counts as synced.
+        path: where the programs had the folder, if elsewhere.
     """
 
     def __init__(self, folder: Path, path: Path | None = None) -> None:
         self.root = Folder()
         top = (path or folder).resolve()
-        self._seen: dict[Path, File | Folder] = {top: self.root}
+        self._visible: dict[Path, File | Folder] = {top: self.root}
         self._unsynced: list[Change] = []
         for file in sorted(folder.rglob("*")):
-            made: File | Folder = Folder() if file.is_dir() else File(bytearray(file.read_bytes()))
-            seen = top / file.relative_to(folder)
-            self._seen[seen] = made
-            self._folder(seen).names[seen.name] = made
+            entry: File | Folder = Folder() if file.is_dir() else File(bytearray(file.read_bytes()))
+            visible_path = top / file.relative_to(folder)
+            self._visible[visible_path] = entry
+            self._parent(visible_path).names[visible_path.name] = entry
 
     def apply(self, operation: Operation) -> None:
-        path, seen = operation.path, self._seen
+        path, visible = operation.path, self._visible
         if operation.kind in ("write", "truncate"):
-            # A file that was removed while it is open is gone after the cut in any case.
-            if isinstance(found := seen.get(path), File):
+            # A file that was deleted while it was open is gone after the cut in any case.
+            if isinstance(found := visible.get(path), File):
                 found.unsynced.append(operation)
         elif operation.kind == "sync":
-            found = seen.get(path)
+            found = visible.get(path)
             if isinstance(found, Folder):
                 self._sync_names(found)
             elif found:
                 found.sync()
         elif operation.kind in ("create", "mkdir"):
-            if path not in seen:
-                seen[path] = File() if operation.kind == "create" else Folder()
+            if path not in visible:
+                visible[path] = File() if operation.kind == "create" else Folder()
                 self._change(None, path)
         elif operation.kind in ("unlink", "rmdir"):
             self._change(path, None)
-            del seen[path]
+            del visible[path]
         elif operation.kind in ("link", "rename"):
-            self._name_again(operation)
+            self._link_or_rename(operation)
 
-    def _name_again(self, operation: Operation) -> None:
-        taken = operation.path if operation.kind == "rename" else None
-        self._seen[operation.target] = self._seen[operation.path]
-        self._change(taken, operation.target)
-        if taken:
-            del self._seen[taken]
+    def _link_or_rename(self, operation: Operation) -> None:
+        removed = operation.path if operation.kind == "rename" else None
+        self._visible[operation.target] = self._visible[operation.path]
+        self._change(removed, operation.target)
+        if removed:
+            del self._visible[removed]
 
-    def _folder(self, path: Path) -> Folder:
-        found = self._seen[path.parent]
+    def _parent(self, path: Path) -> Folder:
+        found = self._visible[path.parent]
         assert isinstance(found, Folder)
         return found
 
-    def _change(self, taken: Path | None, given: Path | None) -> None:
+    def _change(self, removed: Path | None, added: Path | None) -> None:
         self._unsynced.append(
             Change(
-                tuple(self._folder(path) for path in (taken, given) if path),
-                (self._folder(taken), taken.name) if taken else None,
-                (self._folder(given), given.name, self._seen[given]) if given else None,
+                tuple(self._parent(path) for path in (removed, added) if path),
+                (self._parent(removed), removed.name) if removed else None,
+                (self._parent(added), added.name, self._visible[added]) if added else None,
             )
         )
 
@@ -126,53 +126,55 @@ class Disk:
 
     # --- cuts -------------------------------------------------------------------------------------------------------
 
-    def nothing_more(self) -> dict[Path, bytes]:
-        """The files where nothing is kept that was not synced."""
-        return self._after([], lambda _: None)
+    def synced_only(self) -> dict[Path, bytes]:
+        """The files if only synced changes are kept."""
+        return self._files_after_cut([], lambda _: None)
 
     def names_only(self) -> dict[Path, bytes]:
-        """The files where all names are kept, and no content that was not synced."""
-        return self._after(self._unsynced, lambda _: None)
+        """The files if all names are kept, but only synced content."""
+        return self._files_after_cut(self._unsynced, lambda _: None)
 
-    def something(self, chance: random.Random) -> dict[Path, bytes]:
-        """The files where some of what was not synced is kept; names in order, contents in no order."""
+    def some_unsynced(self, rng: random.Random) -> dict[Path, bytes]:
+        """The files if some unsynced changes are kept: those of names in order, those of contents in any order."""
         kept, broken = [], set()
         for change in self._unsynced:
-            if broken.isdisjoint(change.folders) and chance.random() < 0.7:
+            if broken.isdisjoint(change.folders) and rng.random() < 0.7:
                 kept.append(change)
             else:
                 broken.update(change.folders)
 
-        def keeps(operation: Operation) -> Operation | None:
+        def kept_part(operation: Operation) -> Operation | None:
             if operation.kind == "truncate":
-                return operation if chance.random() < 0.5 else None
-            size = chance.choice((0, len(operation.data), SECTOR * chance.randint(0, len(operation.data) // SECTOR)))
+                return operation if rng.random() < 0.5 else None
+            size = rng.choice((0, len(operation.data), SECTOR * rng.randint(0, len(operation.data) // SECTOR)))
             return Operation("write", operation.path, operation.data[:size], operation.offset) if size else None
 
-        return self._after(kept, keeps)
+        return self._files_after_cut(kept, kept_part)
 
-    def _after(self, changes: Iterable[Change], keeps: Callable[[Operation], Operation | None]) -> dict[Path, bytes]:
+    def _files_after_cut(
+        self, changes: Iterable[Change], kept_part: Callable[[Operation], Operation | None]
+    ) -> dict[Path, bytes]:
         names: dict[Folder, dict[str, File | Folder]] = {}
 
         def names_in(folder: Folder) -> dict[str, File | Folder]:
             return names.setdefault(folder, dict(folder.names))
 
         for change in changes:
-            if change.taken:
-                names_in(change.taken[0]).pop(change.taken[1], None)
-            if change.given:
-                names_in(change.given[0])[change.given[1]] = change.given[2]
-        found: dict[Path, bytes] = {}
+            if change.removed:
+                names_in(change.removed[0]).pop(change.removed[1], None)
+            if change.added:
+                names_in(change.added[0])[change.added[1]] = change.added[2]
+        files: dict[Path, bytes] = {}
 
-        def walk(folder: Folder, at: Path) -> None:
+        def walk(folder: Folder, path: Path) -> None:
             for name, entry in names_in(folder).items():
                 if isinstance(entry, Folder):
-                    walk(entry, at / name)
-                elif not name.endswith("-shm"):  # SQLite makes it again
-                    found[at / name] = entry.after(keeps)
+                    walk(entry, path / name)
+                elif not name.endswith("-shm"):  # SQLite recreates it
+                    files[path / name] = entry.content_after_cut(kept_part)
 
         walk(self.root, Path())
-        return found
+        return files
 
 
 def _write(content: bytearray, operation: Operation) -> None:

@@ -1,4 +1,4 @@
-"""Records what a program and its children do to the files of a folder, in order, with strace."""
+"""Record with strace what a program and its children do to the files of a folder, in order."""
 
 import os
 import re
@@ -21,7 +21,7 @@ CHANGES_OF_NAMES = (
     "linkat",
 )
 CHANGES_OF_FILES = ("write", "pwrite64", "ftruncate", "lseek", "fsync", "fdatasync")
-#: Calls that the model has no meaning for; it must not pass over one that matters.
+#: Calls that the model does not cover. One that concerns the folder raises an error, so that none is overlooked.
 UNKNOWN = ("writev", "pwritev", "pwritev2", "truncate", "fallocate", "sendfile", "copy_file_range")
 CALLS = ",".join((*OPENS, *CHANGES_OF_NAMES, *CHANGES_OF_FILES, *UNKNOWN, "mmap"))
 
@@ -40,9 +40,9 @@ class Operation:
     Attributes:
         kind: ``create``, ``write``, ``truncate``, ``sync``, ``rename``, ``link``, ``unlink``, ``mkdir``, ``rmdir``,
             ``promise``.
-        path: within the folder; with ``promise``, empty.
-        data: what was written, or promised.
-        offset: where it was written, or the length after ``truncate``.
+        path: a path within the folder; empty for ``promise``.
+        data: the bytes that were written, or the promise.
+        offset: the position of a write, or the length after ``truncate``.
         target: the new path after ``rename`` and ``link``.
     """
 
@@ -59,14 +59,14 @@ def record(
     """Run a command to its end.
 
     Args:
-        command: what to run.
-        folder: whose changes are wanted.
-        promises: a file outside the folder; each line that the program writes to it is an operation ``promise``.
-        environment: of the command.
-        log: where strace may write.
+        command: the program and its arguments.
+        folder: the folder whose changes are recorded.
+        promises: a file outside the folder; each line that the program writes to it becomes a ``promise``.
+        environment: the command's environment variables.
+        log: the file that strace writes.
 
     Raises:
-        RuntimeError: the command failed, or made a call that the model does not know.
+        RuntimeError: the command failed, or made a call that the model does not cover.
     """
     traced = subprocess.run(
         ["strace", "-f", "--seccomp-bpf", "-y", "-xx", "-s", "100000000", "-e", f"trace={CALLS}", "-o", log, *command],
@@ -94,7 +94,7 @@ class Call:
 
     @property
     def paths(self) -> list[Path]:
-        """All that it names, by a path or by an open file."""
+        """All paths that it names, as text or by an open file."""
         named = [*self.texts, *map(_decoded, FILES.findall(self.arguments))]
         return [Path(os.fsdecode(text)) for text in named]
 
@@ -107,9 +107,9 @@ def _operations(log: Path, folder: Path, promises: Path) -> Iterator[Operation]:
         elif call.name in CHANGES_OF_NAMES:
             yield from _names_changed(call, folder)
         elif call.name in UNKNOWN or (call.name == "mmap" and "PROT_WRITE" in call.arguments):
-            # SQLite's shared memory is made again after a crash.
+            # SQLite recreates its shared memory after a crash.
             if odd := [path for path in call.paths if _within(path, folder) and not path.name.endswith("-shm")]:
-                raise RuntimeError(f"{call.name} on {odd[0]} has no meaning in this model")
+                raise RuntimeError(f"{call.name} on {odd[0]} is not covered by this model")
         elif file := FILE.match(call.arguments):
             number, path = file["number"], Path(os.fsdecode(_decoded(file["path"])))
             if path == promises and call.name == "write":
@@ -121,7 +121,7 @@ def _operations(log: Path, folder: Path, promises: Path) -> Iterator[Operation]:
 def _names_changed(call: Call, folder: Path) -> Iterator[Operation]:
     paths = [Path(os.fsdecode(text)) for text in call.texts]
     if any(not path.is_absolute() for path in paths):
-        raise RuntimeError(f"{call.name} of {paths} has no meaning in this model, whose paths are absolute")
+        raise RuntimeError(f"{call.name} of {paths}: this model covers absolute paths only")
     if any(_within(path, folder) for path in paths):
         kind = call.name.removesuffix("2").removesuffix("at")
         kind = "rmdir" if "AT_REMOVEDIR" in call.arguments else kind
@@ -149,7 +149,7 @@ def _opened(call: Call, folder: Path, positions: dict[tuple[str, Path], int]) ->
     if not _within(path, folder):
         return
     if "O_APPEND" in call.arguments or "O_TMPFILE" in call.arguments:
-        raise RuntimeError(f"{path} is opened in a way that has no meaning in this model: {call.arguments[-80:]}")
+        raise RuntimeError(f"{path} is opened in a way that this model does not cover: {call.arguments[-80:]}")
     positions[str(call.result), path] = 0
     if "O_CREAT" in call.arguments:
         yield Operation("create", path)
@@ -158,7 +158,7 @@ def _opened(call: Call, folder: Path, positions: dict[tuple[str, Path], int]) ->
 
 
 def _calls(log: Path) -> Iterator[Call]:
-    """The calls that succeeded, in the order of their ends."""
+    """The calls that succeeded, in the order in which they returned."""
     unfinished: dict[str, str] = {}
     with log.open(encoding="ascii", errors="replace") as lines:
         for line in lines:

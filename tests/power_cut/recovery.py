@@ -1,6 +1,7 @@
-"""``python -m tests.power_cut.recovery CUTS FAILURES``: the service comes back after power cuts, one after the other.
+"""``python -m tests.power_cut.recovery CUTS FAILURES``: start the service after each of several power cuts.
 
-Each line of CUTS has a cut's name, the files that it left, and what had been promised; FAILURES gets what is not kept.
+Each line of CUTS has a cut's name, the files that it left, and the promises made before it. The broken promises are
+written to FAILURES.
 """
 
 import json
@@ -15,7 +16,7 @@ from tests.power_cut import service
 
 
 def problems(files: dict[str, str], promises: list[dict[str, Any]]) -> list[str]:
-    """What is not as it was promised; a service that does not come back is a problem, too."""
+    """The broken promises. A service that does not come back is a problem, too."""
     try:
         return recover(files, promises)
     except Exception as error:
@@ -23,7 +24,7 @@ def problems(files: dict[str, str], promises: list[dict[str, Any]]) -> list[str]
 
 
 def recover(files: dict[str, str], promises: list[dict[str, Any]]) -> list[str]:
-    """Put back what the cut left, do all work that there is, and compare it with the promises."""
+    """Restore the files that the cut left, do all outstanding work, and compare the outcome with the promises."""
     from django.conf import settings
     from django.db import connection
 
@@ -39,27 +40,27 @@ def recover(files: dict[str, str], promises: list[dict[str, Any]]) -> list[str]:
         cursor.execute("PRAGMA integrity_check")
         if (answer := cursor.fetchall()) != [("ok",)]:
             return [f"the database is damaged: {answer}"]
-    results = [problem for promise in promises if promise["kind"] == "result" for problem in _result(promise)]
+    results = [problem for promise in promises if promise["kind"] == "result" for problem in _result_problems(promise)]
     service.work()
-    return results + [problem for promise in promises for problem in _kept(promise)] + _failed()
+    return results + [problem for promise in promises for problem in _file_problems(promise)] + _failures()
 
 
-def _result(promise: dict[str, Any]) -> list[str]:
-    """A result that a client has seen is there before anything is read again."""
+def _result_problems(promise: dict[str, Any]) -> list[str]:
+    """Check that a result that a client has seen is there before anything is read again."""
     from webapp.studies.models import Image
 
     image = Image.objects.filter(pk=promise["id"]).first()
     return [] if image and image.status == "succeeded" else [f"the result of image {promise['id']} is gone"]
 
 
-def _kept(promise: dict[str, Any]) -> list[str]:
+def _file_problems(promise: dict[str, Any]) -> list[str]:
     from webapp.studies.models import Image
 
     images = list(Image.objects.filter(**{"study_id" if promise["kind"] == "study" else "pk": promise["id"]}))
     if promise["kind"] == "result":
         return []
     if promise["kind"] == "part":
-        return _parts(promise)
+        return _upload_problems(promise)
     expected = sorted(sha256(bytes.fromhex(content)).hexdigest() for content in promise["contents"])
     stored = []
     for image in images:
@@ -69,14 +70,14 @@ def _kept(promise: dict[str, Any]) -> list[str]:
         except OSError as error:
             return [f"{promise['kind']} {promise['id']}: {error}"]
     if sorted(stored) != expected:
-        return [f"{promise['kind']} {promise['id']}: {len(stored)} files where {len(expected)} were sent, or others"]
+        return [f"{promise['kind']} {promise['id']}: the {len(stored)} stored files are not the {len(expected)} sent"]
     return [
         f"image {image.pk} is {image.status} ({image.error_code})" for image in images if image.status != "succeeded"
     ]
 
 
-def _parts(promise: dict[str, Any]) -> list[str]:
-    """What was acknowledged of an upload in parts is there, or all of it."""
+def _upload_problems(promise: dict[str, Any]) -> list[str]:
+    """Check that the acknowledged bytes of a resumable upload are there, or that it is finished."""
     from webapp.resumable import files
     from webapp.resumable.models import State, Upload
 
@@ -91,8 +92,8 @@ def _parts(promise: dict[str, Any]) -> list[str]:
         return [] if file.read(len(sent)) == sent else [f"upload {upload.pk} has other bytes"]
 
 
-def _failed() -> list[str]:
-    """Nothing may fail, promised or not: a row without its file would."""
+def _failures() -> list[str]:
+    """Check that nothing has failed, promised or not. A row without its file would fail."""
     from webapp.studies.models import Archive, Image
 
     return [f"image {image.pk} failed: {image.error_code}" for image in Image.objects.filter(status="failed")] + [

@@ -1,7 +1,7 @@
-"""The service's own code, its web process and its workers, in a DATA_DIR that the environment names.
+"""Run the service's own code, as its web process or as its workers, with the DATA_DIR of the environment.
 
-``python -m tests.power_cut.service web FILE`` uploads what clients would, starts each worker in a process of its own
-while it goes on, and writes a line to FILE for everything that it has promised to a client.
+``python -m tests.power_cut.service web FILE`` uploads files as clients do, runs each worker in a process of its own in
+between, and writes a line to FILE for everything that it has promised to a client.
 """
 
 import json
@@ -14,12 +14,12 @@ from uuid import UUID
 
 from tests import synthetic
 
-#: An upload above this goes to a temporary file first; Django's own limit would take larger pictures.
+#: Bytes above which an upload goes to a temporary file first. Django's own limit would need larger pictures.
 IN_MEMORY = 3000
 
 
 def prepare(data_dir: Path) -> dict[str, str]:
-    """The environment of the service's processes."""
+    """Return the environment variables of the service's processes."""
     return {
         **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
         "DATA_DIR": str(data_dir),
@@ -30,7 +30,7 @@ def prepare(data_dir: Path) -> dict[str, str]:
         "ENGINE": "mnn",
         "SECRET_KEY": "the same for all processes of a test, and long enough",
         "S3_BUCKET": "",
-        # What was lost is looked for at once.
+        # Look for lost messages at once.
         "RESEND_AFTER_SECONDS": "0",
         "UNPACK_TIME_LIMIT": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -63,8 +63,8 @@ def web(promises: Path) -> None:
     client = Client()
     token = _scanners_token()
 
-    def promise(kind: str, **what: Any) -> None:
-        os.write(stream.fileno(), json.dumps({"kind": kind, **what}).encode() + b"\n")
+    def promise(kind: str, **details: Any) -> None:
+        os.write(stream.fileno(), json.dumps({"kind": kind, **details}).encode() + b"\n")
 
     def upload(content: bytes) -> str:
         answer = client.post("/api/v1/images/", {"file": SimpleUploadedFile("chest.jpg", content)})
@@ -116,7 +116,7 @@ def web(promises: Path) -> None:
 
 
 def _scanners_token() -> str:
-    """That of a program which sends instances for its department."""
+    """The API token of a program that sends instances for its department."""
     from django.contrib.auth.models import User
 
     from webapp.accounts import tokens
@@ -132,7 +132,7 @@ def _scanners_token() -> str:
 
 
 def _answers(_: Any, batch: Any) -> list[Any]:
-    """An image's mean shade of grey as its probability of pneumonia, without the network and its framework."""
+    """Use an image's mean shade of grey as its probability of pneumonia, without the network and its framework."""
     from worker.infer.reader import Answer
 
     shades = batch.mean(axis=(1, 2)) / 255
@@ -140,40 +140,41 @@ def _answers(_: Any, batch: Any) -> list[Any]:
 
 
 def work(role: str = "") -> None:
-    """Do all the work that there is, as a worker of a role would, or one of each.
+    """Do all outstanding work, as a worker of this role, or of every role if none is given.
 
-    What is to do is found by the reconciler, as after a power cut, which empties the broker.
+    The reconciler finds the work, as after a power cut, which empties the broker.
     """
     from webapp.studies.services import reconciliation
     from worker import bundle, tasks
     from worker.infer import reader
     from worker.infer.inputs import Inputs
 
-    used = bundle.current()
-    reader._reader = reader.Reader(used, None, None, Inputs(used.preprocessing.size, used.id))  # without an engine
+    current = bundle.current()
+    # Without an engine.
+    reader._reader = reader.Reader(current, None, None, Inputs(current.preprocessing.size, current.id))
     reader._answers = _answers
     messages: list[tuple[str, str]] = []
 
     def send(name: str, args: tuple[str, ...] = (), **_: Any) -> None:
-        if args:  # about an image or a ZIP; results are not announced here
+        if args:  # for an image or a ZIP; results are not announced here
             messages.append((name, args[0]))
 
     tasks.app.send_task = send
     for _ in range(20):
-        # No worker lives: what an earlier one held is given back.
-        reconciliation.reconcile(reconciliation.Workers(bundle=used.id, served=[used.id]))
-        mine = [message for message in messages if not role or (message[0] == "worker.infer") == (role == "infer")]
+        # No worker is alive, so the claims of earlier ones are released.
+        reconciliation.reconcile(reconciliation.Workers(bundle=current.id, served=[current.id]))
+        due = [message for message in messages if not role or (message[0] == "worker.infer") == (role == "infer")]
         messages.clear()
-        if not mine:
+        if not due:
             return
-        waiting = dict.fromkeys(mine)
-        reading = [UUID(pk) for name, pk in waiting if name == "worker.infer"]
+        waiting = dict.fromkeys(due)
+        image_ids = [UUID(pk) for name, pk in waiting if name == "worker.infer"]
         for name, pk in waiting:
             if name != "worker.infer":
                 tasks.app.tasks[name](pk)
-        for start in range(0, len(reading), 4):
-            reader.read_batch(reading[start : start + 4])
-    raise RuntimeError(f"there is always more to do: {messages}")
+        for start in range(0, len(image_ids), 4):
+            reader.read_batch(image_ids[start : start + 4])
+    raise RuntimeError(f"the work does not end: {messages}")
 
 
 if __name__ == "__main__":

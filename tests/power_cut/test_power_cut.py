@@ -1,6 +1,6 @@
-"""The power goes off at any moment; what was promised to a client is there when it is back.
+"""Whenever the power is cut, everything that was promised to a client is there afterwards.
 
-``POWER_CUTS=1000`` cuts at so many points instead of some.
+``POWER_CUTS`` is the number of points at which the power is cut, 60 by default.
 """
 
 import json
@@ -49,7 +49,7 @@ OLD = {"old": b"as it was"}
 
 
 @pytest.mark.parametrize(
-    ("program", "nothing_more", "names_only"),
+    ("program", "synced_only", "names_only"),
     [
         ("new(sync=False)", OLD, {**OLD, "new": b""}),
         ("new(sync=True)", OLD, {**OLD, "new": b"content"}),
@@ -69,8 +69,8 @@ OLD = {"old": b"as it was"}
         ("sub = folder + '/sub'; os.mkdir(sub); new(True, sub); names(sub)", OLD, {**OLD, "sub/new": b"content"}),
     ],
 )
-def test_the_simulator_loses_what_was_not_synced(
-    program: str, nothing_more: dict[str, bytes], names_only: dict[str, bytes], tmp_path: Path
+def test_the_simulator_loses_unsynced_changes(
+    program: str, synced_only: dict[str, bytes], names_only: dict[str, bytes], tmp_path: Path
 ) -> None:
     folder, promises = tmp_path / "folder", tmp_path / "promises"
     folder.mkdir()
@@ -83,7 +83,7 @@ def test_the_simulator_loses_what_was_not_synced(
     for operation in operations:
         disk.apply(operation)
     assert operations[-1] == Operation("promise", Path(), b"done")
-    assert {str(path): content for path, content in disk.nothing_more().items()} == nothing_more
+    assert {str(path): content for path, content in disk.synced_only().items()} == synced_only
     assert {str(path): content for path, content in disk.names_only().items()} == names_only
 
 
@@ -95,8 +95,8 @@ class Recording:
     """What the service did to its DATA_DIR.
 
     Attributes:
-        before: the DATA_DIR at the beginning.
-        environment: of its processes.
+        before: a copy of the DATA_DIR at the beginning.
+        environment: the environment variables of its processes.
     """
 
     before: Path
@@ -123,7 +123,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 
 @pytest.mark.chaos
-def test_what_was_promised_is_there(recording: Recording, tmp_path: Path) -> None:
+def test_promises_are_kept_after_power_cuts(recording: Recording, tmp_path: Path) -> None:
     kinds = [promise["kind"] for promise in promised(recording.operations)]
     assert kinds.count("image") == 5
     assert kinds.count("part") == 2
@@ -131,10 +131,10 @@ def test_what_was_promised_is_there(recording: Recording, tmp_path: Path) -> Non
     assert kinds.count("result") == 2
     cuts = list(each_cut(recording))
     failures = check(cuts, tmp_path)
-    places = len({place for place, _, _, _ in cuts})
+    positions = len({position for position, _, _, _ in cuts})
     lost = len({failure.split(":")[0] for failure in failures})
-    print(f"\n{places} points of {len(recording.operations)}, {len(cuts)} disks, {lost} of them with a loss")
-    assert places >= min(CUTS, len(recording.operations))
+    print(f"\n{positions} of {len(recording.operations)} points, {len(cuts)} disks, {lost} of them with losses")
+    assert positions >= min(CUTS, len(recording.operations))
     assert not failures, "\n".join(failures[:20])
 
 
@@ -143,42 +143,42 @@ def promised(operations: list[Operation]) -> list[dict[str, Any]]:
 
 
 def each_cut(recording: Recording) -> Iterator[tuple[int, str, dict[Path, bytes], list[dict[str, Any]]]]:
-    """Points at which the power goes off: how far the service was, what the disk kept, and what had been promised."""
+    """Power cuts: the operations before each, what the disk keeps, its files, and the promises made by then."""
     operations = recording.operations
     disk = Disk(recording.before, recording.data_dir)
-    chance = random.Random(1)
-    # Right after a promise and around each change of names is where most can go wrong.
-    risky = {place + step for place, one in enumerate(operations, 1) for step in (0, 1)
-             if one.kind in ("promise", "unlink")}.intersection(range(1, len(operations) + 1))  # fmt: skip
-    others = [place for place in range(1, len(operations) + 1) if place not in risky]
-    chosen = risky | set(chance.sample(others, min(len(others), max(0, CUTS - len(risky)))))
-    for place, operation in enumerate(operations, 1):
+    rng = random.Random(1)
+    # Most can go wrong right after a promise and around each deletion.
+    risky = {position + step for position, operation in enumerate(operations, 1) for step in (0, 1)
+             if operation.kind in ("promise", "unlink")}.intersection(range(1, len(operations) + 1))  # fmt: skip
+    others = [position for position in range(1, len(operations) + 1) if position not in risky]
+    chosen = risky | set(rng.sample(others, min(len(others), max(0, CUTS - len(risky)))))
+    for position, operation in enumerate(operations, 1):
         disk.apply(operation)
-        if place in chosen:
-            promises = promised(operations[:place])
-            yield place, "nothing more", disk.nothing_more(), promises
-            yield place, "names only", disk.names_only(), promises
-            yield place, "something", disk.something(chance), promises
+        if position in chosen:
+            promises = promised(operations[:position])
+            yield position, "synced only", disk.synced_only(), promises
+            yield position, "names only", disk.names_only(), promises
+            yield position, "some unsynced", disk.some_unsynced(rng), promises
 
 
 def check(cuts: list[tuple[int, str, dict[Path, bytes], list[dict[str, Any]]]], folder: Path) -> list[str]:
-    """Start the service on what each cut left, and say what is missing. The same disk is looked at once."""
-    given, found = folder / "cuts.jsonl", folder / "failures.json"
+    """Start the service on the files that each cut left, and return what is missing. Equal disks are checked once."""
+    cuts_file, failures_file = folder / "cuts.jsonl", folder / "failures.json"
     seen = set()
-    with given.open("w") as lines:
-        for place, kept, files, promises in cuts:
+    with cuts_file.open("w") as lines:
+        for position, kept, files, promises in cuts:
             key = sha256(repr((sorted(files.items()), promises)).encode()).digest()
             if key not in seen:
                 seen.add(key)
-                named = {str(path): content.hex() for path, content in files.items()}
-                lines.write(json.dumps([f"after operation {place}, {kept}", named, promises]) + "\n")
-    # In memory: nothing is cut there, and a sync costs nothing.
+                contents = {str(path): content.hex() for path, content in files.items()}
+                lines.write(json.dumps([f"after operation {position}, {kept}", contents, promises]) + "\n")
+    # In memory, where a sync costs nothing: no power is cut during the check.
     memory = Path("/dev/shm")
     data_dir = (memory if memory.is_dir() else folder) / f"power-cut-{os.getpid()}"
     try:
-        command = [sys.executable, "-m", "tests.power_cut.recovery", str(given), str(found)]
+        command = [sys.executable, "-m", "tests.power_cut.recovery", str(cuts_file), str(failures_file)]
         subprocess.run(command, cwd=ROOT, env=service.prepare(data_dir), check=True)
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
-    failures: list[str] = json.loads(found.read_text())
+    failures: list[str] = json.loads(failures_file.read_text())
     return failures
