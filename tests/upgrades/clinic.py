@@ -1,7 +1,7 @@
-"""What the tests do to a database in a process of its own: ``python -m tests.upgrades.clinic COMMAND …``.
+"""Commands on a test's database, each run in a process of its own: ``python -m tests.upgrades.clinic COMMAND …``.
 
-Rows are read and written by the models as a migration has them, so that no code of this release is needed to know what
-an earlier one does.
+Rows are read and written with the historical models of a migration, so that no code of this release is needed to know
+what an earlier one does.
 """
 
 import json
@@ -15,15 +15,15 @@ import django
 from django.db import DatabaseError, connection, connections, models, transaction
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-#: The tables that are compared: what a release keeps, and not what is only true while it runs.
+#: Apps whose tables are compared: lasting data, and not the state of running processes.
 APPS = ("auth", "studies", "reviews")
 RELEASE, REVIEWS = "0005_finished_by_status", "0002_radiologists"
-#: What every installation makes by itself.
+#: Tables that the migrations of every installation fill; they are not compared.
 MADE_BY_MIGRATIONS = ("auth.permission", "auth.group", "auth.group_permissions")
 
 
 def models_at(name: str) -> list[type[models.Model]]:
-    """The models of these apps as a migration of studies left them, each after those that it refers to."""
+    """The models of these apps at a migration of studies, each after the models that it refers to."""
     from django.db.migrations.loader import MigrationLoader
 
     from webapp.transfer.rows import all_models, label
@@ -36,12 +36,12 @@ def models_at(name: str) -> list[type[models.Model]]:
     reviews = [] if latest else [("reviews", REVIEWS)]
     apps = loader.project_state([*targets, *reviews, ("studies", name)]).apps
     order = {label(model): place for place, model in enumerate(all_models())}
-    found = [
+    historical = [
         model
         for model in apps.get_models(include_auto_created=True)
         if model._meta.app_label in APPS and model._meta.label_lower not in MADE_BY_MIGRATIONS
     ]
-    return sorted(found, key=lambda model: order.get(model._meta.label_lower, len(order)))
+    return sorted(historical, key=lambda model: order.get(model._meta.label_lower, len(order)))
 
 
 def load(file: str) -> None:
@@ -50,15 +50,15 @@ def load(file: str) -> None:
 
     settings = databases.from_url(f"sqlite:///{file}")
     connections.settings["old"] = connections.configure_settings({"default": settings})["default"]
-    found = models_at(RELEASE)
+    release_models = models_at(RELEASE)
     with transaction.atomic():
-        for model in reversed(found):
+        for model in reversed(release_models):
             model._base_manager.all().delete()
-        for model in found:
+        for model in release_models:
             for field in model._meta.concrete_fields:
-                for moment in ("auto_now", "auto_now_add"):
-                    if getattr(field, moment, False):
-                        setattr(field, moment, False)
+                for option in ("auto_now", "auto_now_add"):
+                    if getattr(field, option, False):
+                        setattr(field, option, False)
             model._base_manager.bulk_create(list(model._base_manager.using("old").order_by("pk")))
 
 
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 
 def write(name: str) -> None:
-    """Write as the code at a migration does until the tables are others; print what was committed."""
+    """Write as the code of a migration's release does until the tables change; print what was committed."""
     from django.utils import timezone
 
     apps = {model.__name__: model for model in models_at(name)}

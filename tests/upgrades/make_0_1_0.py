@@ -1,7 +1,7 @@
-"""Makes ``release-0.1.0.sqlite3.xz``: the database of a small clinic, written by that release's own services.
+"""Make ``release-0.1.0.sqlite3.xz``: the database of a small clinic, written by that release's own services.
 
 Run it in a checkout of release 0.1.0 (commit cd316f0), after ``python manage.py migrate``, with an empty DATA_DIR; then
-compress ``DATA_DIR/db.sqlite3`` by xz. It is kept to say where the file comes from; nothing else needs it.
+compress ``DATA_DIR/db.sqlite3`` with xz. It is kept to document where the file comes from; nothing else needs it.
 """
 
 import os

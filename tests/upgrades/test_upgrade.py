@@ -1,6 +1,6 @@
-"""An installation of release 0.1.0 becomes one of today, and one of its own again, and no row is lost.
+"""An installation of release 0.1.0 is upgraded to today's release and taken back again, and no row is lost.
 
-On SQLite, and where ``DATABASE_URL`` names a server, in a database of its own there.
+The tests use SQLite, or a database of their own on the server that ``DATABASE_URL`` names.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.service import ROOT
 pytestmark = pytest.mark.maintenance
 
 STORED = Path(__file__).with_name("release-0.1.0.sqlite3.xz")
-#: The migration at which a release's tables stood, of studies and of ops.
+#: Migrations of studies: release 0.1.0's last, and the ones before and after readings got a table of their own.
 RELEASE = "0005_finished_by_status"
 BEFORE, AFTER = "0010_archive_claims", "0011_readings"
 SERVER = os.environ.get("DATABASE_URL", "")
@@ -31,7 +31,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 @dataclass
-class Place:
+class Installation:
     """A DATA_DIR and its database."""
 
     environment: dict[str, str]
@@ -57,7 +57,7 @@ class Place:
 
 
 def _on_server(name: str, statement: str) -> str:
-    """Run a statement on the server; the URL of a database of this name there."""
+    """Run a statement on the server. Return the URL of the database of this name there."""
     from webapp.config import databases
 
     settings = databases.from_url(SERVER)
@@ -78,27 +78,27 @@ def _on_server(name: str, statement: str) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def installation(tmp_path: Path) -> Iterator[Installation]:
     """An installation as release 0.1.0 left it."""
     (tmp_path / "media").mkdir()
     file = tmp_path / "stored.sqlite3"
     file.write_bytes(lzma.decompress(STORED.read_bytes()))
-    kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    environment = {**kept, "DATA_DIR": str(tmp_path)}
+    inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    environment = {**inherited, "DATA_DIR": str(tmp_path)}
     if not SERVER:
         file.rename(tmp_path / "db.sqlite3")
-        yield Place(environment)
+        yield Installation(environment)
         return
     name = f"upgrade_{uuid4().hex[:12]}"
     environment["DATABASE_URL"] = _on_server(name, "CREATE DATABASE {name} {encoding}")
-    made = Place(environment)
-    made.migrate("ops", "0001")
-    made.migrate("studies", RELEASE)
-    made.migrate("reviews", "0002_radiologists")
+    on_server = Installation(environment)
+    on_server.migrate("ops", "0001")
+    on_server.migrate("studies", RELEASE)
+    on_server.migrate("reviews", "0002_radiologists")
     for app in ("auth", "contenttypes"):
-        made.migrate(app)
-    made.run("-m", "tests.upgrades.clinic", "load", str(file))
-    yield made
+        on_server.migrate(app)
+    on_server.run("-m", "tests.upgrades.clinic", "load", str(file))
+    yield on_server
     _on_server(name, "DROP DATABASE {name}")
 
 
@@ -107,16 +107,16 @@ def by_key(rows: list[dict[str, Any]], key: str = "id") -> dict[str, dict[str, A
 
 
 def columns_of(rows: list[dict[str, Any]], old: list[dict[str, Any]], without: Collection[str] = ()) -> list[Any]:
-    """The rows with the columns that the old ones have."""
+    """The rows with only those columns that the old rows have."""
     return [{name: row[name] for name in old[0] if name not in without} for row in rows] if old else rows
 
 
-def test_every_row_comes_along_and_goes_back_as_it_was(place: Place) -> None:
-    old = place.rows(RELEASE)
-    place.migrate("studies", BEFORE)
-    between = place.rows(BEFORE)
-    place.migrate()
-    new = place.rows(AFTER)
+def test_every_row_survives_the_upgrade_and_the_way_back(installation: Installation) -> None:
+    old = installation.rows(RELEASE)
+    installation.migrate("studies", BEFORE)
+    between = installation.rows(BEFORE)
+    installation.migrate()
+    new = installation.rows(AFTER)
     for table in {*old} - {"studies.image", "studies.prediction"}:
         assert columns_of(new[table], old[table]) == old[table], table
     before, after = by_key(old["studies.image"]), by_key(new["studies.image"])
@@ -135,19 +135,19 @@ def test_every_row_comes_along_and_goes_back_as_it_was(place: Place) -> None:
         for name in (*moved, "attempts", "dispatches", "dispatched_at"):
             assert reading[name] == image[name], name
     assert readings.keys() >= {key for key, row in after.items() if row["status"] in ("ready", "running", "succeeded")}
-    place.migrate("ops", "0001")
-    place.migrate("studies", BEFORE)
-    assert place.rows(BEFORE) == between
+    installation.migrate("ops", "0001")
+    installation.migrate("studies", BEFORE)
+    assert installation.rows(BEFORE) == between
 
 
-def test_results_of_before_get_their_group_and_are_rather_unclear_than_negative(place: Place) -> None:
-    place.migrate()
-    readings = [row for row in place.rows(AFTER)["studies.reading"] if row["state"] == "succeeded"]
+def test_old_results_get_their_group_and_doubtful_ones_are_unclear(installation: Installation) -> None:
+    installation.migrate()
+    readings = [row for row in installation.rows(AFTER)["studies.reading"] if row["state"] == "succeeded"]
     groups = {
         bundle: {row["probability"]: row["group"] for row in readings if row["bundle"] == bundle}
         for bundle in ("vgg16-pneumonia-1.0.0", "vgg16-pneumonia-1.1.0")
     }
-    # 1.0.0 has no operating points, only the threshold 0.761; of 1.1.0 they are 0.605 and 0.8606.
+    # 1.0.0 has no operating points, only the threshold 0.761; those of 1.1.0 are 0.605 and 0.8606.
     assert groups == {
         "vgg16-pneumonia-1.0.0": {
             0.02: "negative", 0.24: "unclear", 0.61: "unclear", 0.8: "positive", 0.87: "positive", 0.999: "positive",
@@ -160,21 +160,21 @@ def test_results_of_before_get_their_group_and_are_rather_unclear_than_negative(
     }  # fmt: skip
 
 
-def test_what_is_written_until_the_migration_has_its_locks_comes_along(place: Place) -> None:
-    # The migrations before change columns as well, so the writer begins at the same migration.
-    place.migrate("studies", BEFORE)
-    writer = place.start("-m", "tests.upgrades.clinic", "write", BEFORE)
+def test_rows_written_until_the_migration_has_its_locks_are_migrated(installation: Installation) -> None:
+    # Earlier migrations change columns as well, so the writer starts at the migration just before.
+    installation.migrate("studies", BEFORE)
+    writer = installation.start("-m", "tests.upgrades.clinic", "write", BEFORE)
     assert writer.stdout
     assert writer.stdout.readline() == "writing\n"
-    place.migrate()
+    installation.migrate()
     out, errors = writer.communicate(timeout=60)
     assert writer.returncode == 0, errors
     summary = json.loads(out)
-    assert summary["committed"], "it wrote before the migration, and was stopped by it"
-    rows = place.rows(AFTER)
+    assert summary["committed"], "the writer has to commit rows before the migration stops it"
+    rows = installation.rows(AFTER)
     images, readings = by_key(rows["studies.image"]), by_key(rows["studies.reading"], "image_id")
     for key, status in summary["committed"].items():
-        # The last one may have gone a step further than its writer heard.
+        # The last image may be a step further than its writer knows.
         assert images[key]["status"] in (status, "ready", "succeeded"), status
     for key, image in images.items():
         if image["status"] in ("ready", "running", "succeeded"):
