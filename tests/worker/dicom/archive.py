@@ -1,4 +1,4 @@
-"""A PACS for tests that is searched, and sends what it has by C-GET or C-MOVE."""
+"""A PACS for tests, which answers searches and sends its images by C-GET or C-MOVE."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,35 +18,35 @@ class Archive:
     """A PACS.
 
     Attributes:
-        images: what it has.
-        listener: the port to which C-MOVE sends.
-        sent: the SOP Instance UIDs that it was asked for.
-        withheld: those that it does not send.
+        images: the images that it stores.
+        listener: the port to which C-MOVE sends images.
+        requested: the SOP Instance UIDs that were requested from it.
+        withheld: the SOP Instance UIDs that it does not send.
     """
 
     def __init__(self, *images: Dataset) -> None:
         self.images = list(images)
         self.listener = 0
-        self.sent: list[str] = []
+        self.requested: list[str] = []
         self.withheld: set[str] = set()
         self.port = 0
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        asked = event.identifier
-        unique = KEYS[asked.QueryRetrieveLevel]
-        for image in {getattr(image, unique): image for image in self.images if suits(image, asked)}.values():
+        identifier = event.identifier
+        key = KEYS[identifier.QueryRetrieveLevel]
+        for image in {getattr(image, key): image for image in self.images if matches(image, identifier)}.values():
             found = Dataset()
-            found.update({element.tag: element for element in image if element.tag in asked})
+            found.update({element.tag: element for element in image if element.tag in identifier})
             found.ModalitiesInStudy = image.Modality
             yield 0xFF00, found
 
-    def chosen(self, event: evt.Event) -> list[Dataset]:
-        found = [image for image in self.images if suits(image, event.identifier)]
-        self.sent += [image.SOPInstanceUID for image in found]
+    def requested_images(self, event: evt.Event) -> list[Dataset]:
+        found = [image for image in self.images if matches(image, event.identifier)]
+        self.requested += [image.SOPInstanceUID for image in found]
         return [image for image in found if image.SOPInstanceUID not in self.withheld]
 
     def get(self, event: evt.Event) -> Iterator[object]:
-        images = self.chosen(event)
+        images = self.requested_images(event)
         yield len(images)
         for image in images:
             yield 0xFF00, image
@@ -59,12 +59,12 @@ class Archive:
         yield from self.get(event)
 
 
-def suits(image: Dataset, asked: Dataset) -> bool:
-    for element in asked:
-        wanted = str(element.value or "")
-        if element.keyword in ("QueryRetrieveLevel", "SpecificCharacterSet", "ModalitiesInStudy") or not wanted:
+def matches(image: Dataset, identifier: Dataset) -> bool:
+    for element in identifier:
+        pattern = str(element.value or "")
+        if element.keyword in ("QueryRetrieveLevel", "SpecificCharacterSet", "ModalitiesInStudy") or not pattern:
             continue
-        if not fnmatch(str(image.get(element.keyword, "")), wanted):
+        if not fnmatch(str(image.get(element.keyword, "")), pattern):
             return False
     return True
 
@@ -78,11 +78,11 @@ def running(*images: Dataset) -> Iterator[Archive]:
         DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, scu_role=True, scp_role=True
     )
     entity.add_requested_context(DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian)
-    made = Archive(*images)
-    handlers = [(evt.EVT_C_FIND, made.find), (evt.EVT_C_GET, made.get), (evt.EVT_C_MOVE, made.move)]
+    archive = Archive(*images)
+    handlers = [(evt.EVT_C_FIND, archive.find), (evt.EVT_C_GET, archive.get), (evt.EVT_C_MOVE, archive.move)]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    made.port = server.socket.getsockname()[1]
+    archive.port = server.socket.getsockname()[1]
     try:
-        yield made
+        yield archive
     finally:
         server.shutdown()

@@ -29,7 +29,7 @@ def peer(department: Department) -> Peer:
 
 @pytest.fixture
 def listen(settings: Any, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
-    """Start a listener with some settings; its port."""
+    """Start a listener with some settings. Return its port."""
     monkeypatch.setattr(pynetdicom._config, "LOG_HANDLER_LEVEL", "none")
     monkeypatch.setattr(pydicom.config.settings, "reading_validation_mode", pydicom.config.IGNORE)
     monkeypatch.setattr(listening, "POLL_SECONDS", 0.05)

@@ -1,4 +1,4 @@
-"""What is said of a destination that is not connected to."""
+"""The message if an association with a destination fails."""
 
 import pytest
 from pynetdicom import evt
@@ -9,7 +9,7 @@ from webapp.studies.outbox.services import NotDeliveredError
 from worker.dicom import associating
 
 
-def test_a_refusal_that_comes_before_it_is_waited_for_is_told_as_one() -> None:
+def test_a_refusal_that_comes_early_is_reported_as_a_refusal() -> None:
     def wait_for_the_answer(event: evt.Event) -> None:
         event.assoc.dul.join(10)  # ends with the connection
 

@@ -1,4 +1,4 @@
-"""Who is admitted, and peers that misbehave."""
+"""Which peers are admitted, and what happens to peers that misbehave."""
 
 import logging
 import socket
@@ -30,27 +30,27 @@ def echo(port: int) -> int:
         return int(association.send_c_echo().Status) if association.is_established else -1
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 5) -> bool:
-    until = time.monotonic() + seconds
-    while not happened() and time.monotonic() < until:
+def wait_until(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
-    return happened()
+    return condition()
 
 
 def no_associations() -> bool:
     return not any("AcceptorThread" in thread.name for thread in threading.enumerate())
 
 
-def test_a_peer_is_told_that_the_listener_is_there(port: int) -> None:
+def test_the_listener_answers_an_echo(port: int) -> None:
     assert echo(port) == 0
 
 
-def test_a_process_leaves_connections_for_a_moment_to_one_that_has_fewer(
+def test_a_process_first_leaves_a_connection_to_one_that_has_fewer(
     peer: Peer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr(transport, "time", SimpleNamespace(sleep=waited.append, monotonic=time.monotonic))
-    listener = Listener(processes=2)  # there is no other one
+    listener = Listener(processes=2)  # the other process does not exist
     port = listener.open()
     listener.start()
     with modality.connected(port) as first:
@@ -104,14 +104,14 @@ def test_other_classes_are_not_accepted(port: int) -> None:
         assert not association.is_established
 
 
-def test_too_many_associations_are_rejected_for_the_moment(listen: Listen) -> None:
+def test_too_many_associations_are_rejected_temporarily(listen: Listen) -> None:
     port = listen(DICOM_ASSOCIATIONS=2)
     with modality.connected(port), modality.connected(port), modality.connected(port) as third:
         assert modality.rejection(third) == (2, 3, 2)
     assert wait_until(lambda: echo(port) == 0)
 
 
-def test_a_silent_peer_holds_nothing(listen: Listen) -> None:
+def test_a_silent_peer_takes_no_place_and_is_disconnected(listen: Listen) -> None:
     port = listen(DICOM_ASSOCIATIONS=1, DICOM_GREETING_SECONDS=0.5)
     with socket.create_connection(("127.0.0.1", port)) as silent:
         assert echo(port) == 0
@@ -120,7 +120,7 @@ def test_a_silent_peer_holds_nothing(listen: Listen) -> None:
     assert wait_until(no_associations)
 
 
-def test_a_peer_that_stops_in_a_message_is_disconnected(listen: Listen) -> None:
+def test_a_peer_that_stops_in_mid_message_is_disconnected(listen: Listen) -> None:
     port = listen(DICOM_SILENT_SECONDS=0.3)
     with modality.connected(port) as association:
         # The beginning of a P-DATA-TF of 100 bytes.
@@ -152,7 +152,7 @@ def test_a_peer_that_never_releases_is_disconnected(listen: Listen) -> None:
         assert wait_until(no_associations)
 
 
-def test_a_request_that_names_no_class_leaves_nothing(port: int) -> None:
+def test_a_request_without_a_class_leaves_no_connection(port: int) -> None:
     request = bytearray(modality.greeting(port))
     # The class of the first presentation context becomes a transfer syntax.
     request[request.index(b"\x30\x00\x00")] = 0x40
@@ -172,10 +172,10 @@ def test_a_peer_that_announces_too_much_is_disconnected(listen: Listen) -> None:
         assert peer.recv(1) == b""
 
 
-def test_an_association_that_is_aborted_in_an_image_leaves_nothing(port: int) -> None:
+def test_an_association_aborted_in_mid_image_leaves_nothing(port: int) -> None:
     with modality.connected(port) as association:
         association.dimse_timeout = 1
-        # A C-STORE request, and the connection is gone before its data set.
+        # Send a C-STORE request, and close the connection before its data set.
         send = association.dul.socket.send
         parts: list[bytes] = []
 
@@ -193,9 +193,7 @@ def test_an_association_that_is_aborted_in_an_image_leaves_nothing(port: int) ->
     assert echo(port) == 0
 
 
-def test_a_sender_that_is_switched_off_stores_nothing_more_by_the_association_that_it_has(
-    port: int, peer: Peer
-) -> None:
+def test_a_deactivated_sender_stores_nothing_more_over_its_open_association(port: int, peer: Peer) -> None:
     with modality.connected(port) as association:
         assert association.send_c_store(modality.image()).Status == 0
         Peer.objects.filter(pk=peer.pk).update(active=False)
@@ -203,7 +201,7 @@ def test_a_sender_that_is_switched_off_stores_nothing_more_by_the_association_th
     assert Image.objects.count() == 1
 
 
-def test_what_is_logged_says_nothing_about_patients(port: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_say_nothing_about_patients(port: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "worker")
     caplog.set_level(logging.DEBUG, "webapp")
     marked = modality.image(PatientName="Marked^Name", PatientID="marked-id", AccessionNumber="marked-number")
@@ -221,11 +219,11 @@ def test_with_tls_a_peer_needs_a_certificate(listen: Listen, tmp_path: Path) -> 
         DICOM_TLS_CERTIFICATE=str(server[0]), DICOM_TLS_KEY=str(server[1]), DICOM_TLS_CLIENTS=str(client[0]),
         DICOM_GREETING_SECONDS=1,
     )  # fmt: skip
-    with socket.create_connection(("127.0.0.1", port)):  # says nothing, and holds nobody up
-        for (given, key), expected in [(client, True), (authority, False)]:
+    with socket.create_connection(("127.0.0.1", port)):  # sends nothing, and must hold nobody up
+        for (file, key), expected in [(client, True), (authority, False)]:
             context = ssl.create_default_context(cafile=str(server[0]))
             context.check_hostname = False
-            context.load_cert_chain(given, key)
+            context.load_cert_chain(file, key)
             with modality.connected(port, tls=context) as association:
                 assert association.is_established == expected
     assert echo(port) == -1
@@ -249,7 +247,7 @@ def test_without_tls_a_peer_that_needs_a_certificate_is_not_admitted(port: int, 
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """One that signs itself, and its key."""
+    """A self-signed certificate and its key."""
     file, key = folder / f"{name}.crt", folder / f"{name}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",

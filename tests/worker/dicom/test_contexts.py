@@ -1,4 +1,4 @@
-"""What a sender asks for is read from its bytes, and from the same bytes once."""
+"""Presentation contexts are decoded from a sender's bytes, and equal bytes are decoded only once."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLi
 def item(number: int, syntaxes: list[Any]) -> bytes:
     context = build_context(contexts.RADIOGRAPHS[0], syntaxes)
     context.context_id = number
-    made = PresentationContextItemRQ()
-    made.from_primitive(context)
-    return bytes(made.encode())
+    encoded = PresentationContextItemRQ()
+    encoded.from_primitive(context)
+    return bytes(encoded.encode())
 
 
 def read(content: bytes) -> Any:
-    made: Any = PDU_ITEM_TYPES[0x20]()
-    made.decode(content)
-    return made.to_primitive()
+    decoded: Any = PDU_ITEM_TYPES[0x20]()
+    decoded.decode(content)
+    return decoded.to_primitive()
 
 
-def test_what_is_asked_for_is_what_the_bytes_say() -> None:
+def test_a_context_is_decoded_as_its_bytes_say() -> None:
     for number, syntaxes in ((1, SYNTAXES), (3, SYNTAXES[:1]), (1, SYNTAXES[1:])):
         for _ in range(2):
             found = read(item(number, syntaxes))
@@ -34,14 +34,14 @@ def test_what_is_asked_for_is_what_the_bytes_say() -> None:
             assert found.transfer_syntax == syntaxes
 
 
-def test_the_same_bytes_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_bytes_are_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     content, decode, decoded = item(201, SYNTAXES), PresentationContextItemRQ.decode, []
-    monkeypatch.setattr(PresentationContextItemRQ, "decode", lambda *given: (decoded.append(1), decode(*given)))
+    monkeypatch.setattr(PresentationContextItemRQ, "decode", lambda *args: (decoded.append(1), decode(*args)))
     assert read(content) is read(content)
     assert len(decoded) == 1
 
 
-def test_long_ones_are_not_remembered() -> None:
+def test_long_items_are_not_cached() -> None:
     content = item(203, [f"1.2.840.{number}.{10**40}" for number in range(30)])
     assert len(content) > contexts.LONGEST_ITEM
     before = contexts._read.cache_info().currsize
@@ -49,7 +49,7 @@ def test_long_ones_are_not_remembered() -> None:
     assert contexts._read.cache_info().currsize == before
 
 
-def test_damaged_ones_are_refused() -> None:
+def test_damaged_items_are_refused() -> None:
     for _ in range(2):
         with pytest.raises((AssertionError, KeyError)):
             read(item(205, SYNTAXES)[:-3])

@@ -1,4 +1,4 @@
-"""PACS that others wrote, Orthanc and DCMTK's dcmqrscp, are searched and send what they have as they have it."""
+"""Third-party PACS, Orthanc and DCMTK's dcmqrscp, are searched and send their images unchanged."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ AETable END
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    missing = [one for one in (program, "dcmsend", "echoscu") if shutil.which(one) is None]
+    missing = [name for name in (program, "dcmsend", "echoscu") if shutil.which(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} is not installed")
 
 
@@ -62,8 +62,8 @@ def running(program: str, folder: Path, port: int, listener: int) -> Iterator[No
         process = subprocess.Popen(command(program, folder, port, listener), stdout=log, stderr=log)
         try:
             for _ in range(300):
-                asked = ["echoscu", "-aet", "PNEUMOQUEUE", "-aec", "ARCHIVE", "127.0.0.1", str(port)]
-                if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+                echo = ["echoscu", "-aet", "PNEUMOQUEUE", "-aec", "ARCHIVE", "127.0.0.1", str(port)]
+                if subprocess.run(echo, capture_output=True, check=False).returncode == 0:
                     break
                 time.sleep(0.1)
             yield
@@ -74,34 +74,34 @@ def running(program: str, folder: Path, port: int, listener: int) -> Iterator[No
 
 @pytest.mark.parametrize("program", [pytest.param(name, marks=needs(name)) for name in ("Orthanc", "dcmqrscp")])
 @pytest.mark.parametrize("how", ["get", "move"])
-def test_what_is_there_is_found_and_comes_as_it_is(program, how, department, port, tmp_path):
-    said = {"PatientID": "4711", "PatientName": "Doe^Ada", "StudyInstanceUID": "1.2.3", "StudyDate": "20260102",
+def test_images_are_found_and_fetched_unchanged(program, how, department, port, tmp_path):
+    attributes = {"PatientID": "4711", "PatientName": "Doe^Ada", "StudyInstanceUID": "1.2.3", "StudyDate": "20260102",
             "BodyPartExamined": "CHEST", "StudyID": "1", "AccessionNumber": "A-7", "SeriesInstanceUID": "1.2.3.1",
             "StudyTime": "101500"}  # fmt: skip
     # dcmqrscp sends each class in one transfer syntax, and answers A702 for an image in another one.
     syntaxes = [ExplicitVRLittleEndian, JPEG2000Lossless][: 2 if program == "Orthanc" else 1]
-    files = [made(**said, syntax=syntax) for syntax in syntaxes]
+    files = [made(**attributes, syntax=syntax) for syntax in syntaxes]
     for number, content in enumerate(files):
         (tmp_path / f"{number}.dcm").write_bytes(content)
-    archive = free_port()
-    with running(program, tmp_path, archive, port):
-        sent = ["dcmsend", "-aet", "PNEUMOQUEUE", "-aec", "ARCHIVE", "127.0.0.1", str(archive)]
-        subprocess.run([*sent, *map(str, sorted(tmp_path.glob("*.dcm")))], check=True)
+    archive_port = free_port()
+    with running(program, tmp_path, archive_port, port):
+        dcmsend = ["dcmsend", "-aet", "PNEUMOQUEUE", "-aec", "ARCHIVE", "127.0.0.1", str(archive_port)]
+        subprocess.run([*dcmsend, *map(str, sorted(tmp_path.glob("*.dcm")))], check=True)
         destination = Destination.objects.create(
-            department=department, name="PACS", host="127.0.0.1", port=archive, called_ae="ARCHIVE", retrieves=how
+            department=department, name="PACS", host="127.0.0.1", port=archive_port, called_ae="ARCHIVE", retrieves=how
         )
         Peer.objects.create(ae_title="ARCHIVE", department=department)
-        made_search = searching.search(Identity(), destination, {"patient_name": "Doe", "date_from": "2026-01-01"})
+        search = searching.search(Identity(), destination, {"patient_name": "Doe", "date_from": "2026-01-01"})
         deliver()
-        made_search.refresh_from_db()
-        assert [(one["study_uid"], one["date"], one["modalities"]) for one in made_search.found] == [
-            # dcmqrscp does not say what modalities a study has, which is optional.
+        search.refresh_from_db()
+        assert [(row["study_uid"], row["date"], row["modalities"]) for row in search.found] == [
+            # dcmqrscp does not return a study's modalities, which are optional.
             ("1.2.3", "2026-01-02", ["DX"] if program == "Orthanc" else [])
-        ], made_search.error
-        [one] = searching.retrieve(Identity(), made_search, ["1.2.3"])
+        ], search.error
+        [retrieval] = searching.retrieve(Identity(), search, ["1.2.3"])
         deliver()
-    one.refresh_from_db()
-    assert (one.state, one.arrived, one.error) == (Progress.DONE, len(files), "")
+    retrieval.refresh_from_db()
+    assert (retrieval.state, retrieval.arrived, retrieval.error) == (Progress.DONE, len(files), "")
     stored = [dcmread(default_storage.open(image.file.name)) for image in Image.objects.all()]
     assert {data.file_meta.TransferSyntaxUID for data in stored} == set(syntaxes)
     assert {data.PixelData for data in stored} == {dcmread(path).PixelData for path in tmp_path.glob("*.dcm")}

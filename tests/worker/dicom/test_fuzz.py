@@ -1,4 +1,4 @@
-"""Many damaged data sets and greetings: each is stored or refused with a status, and memory does not grow."""
+"""Many damaged data sets and association requests: each data set gets a status, and memory does not grow."""
 
 import gc
 import logging
@@ -24,19 +24,19 @@ from worker.dicom import storing
 
 pytestmark = modality.committed_rows
 QUICK = 200
-#: Of the long run, which says how far it came: its first case, and how many.
+#: First case and number of cases of the long run, which prints its progress.
 FIRST, LONG = (
-    int(os.environ.get(f"PNEUMOQUEUE_FUZZ_{name}", usual)) for name, usual in (("FIRST", 200), ("CASES", 5000))
+    int(os.environ.get(f"PNEUMOQUEUE_FUZZ_{name}", default)) for name, default in (("FIRST", 200), ("CASES", 5000))
 )
-#: Cases of one association, after which rows are deleted, lest the database becomes what is measured.
-BETWEEN = 200
-#: One in so many cases is a damaged request for an association.
+#: Cases per association. Rows are deleted after them, so that the test does not measure the database.
+PER_ASSOCIATION = 200
+#: One in this many cases is a damaged association request.
 GREETINGS = 20
 STATUSES = {
     storing.SUCCESS, storing.NOT_AUTHORIZED, storing.OUT_OF_RESOURCES, storing.MISMATCH, storing.CANNOT_UNDERSTAND,
 }  # fmt: skip
-#: Threads of associations that may be about to end.
-FEW = 8
+#: Number of association threads that may still be ending.
+MAX_THREADS = 8
 #: Bytes by which memory may grow after the first cases.
 GROWTH = 48 * 2**20
 
@@ -55,29 +55,29 @@ def originals() -> list[Dataset]:
 
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The statuses that the listener has answered."""
-    given: list[int] = []
+    """The statuses of the listener's answers."""
+    statuses: list[int] = []
     answer = storing.answer
 
-    def noted(*args: Any) -> Dataset:
-        said = answer(*args)
-        given.append(said.Status)
-        return said
+    def recorded(*args: Any) -> Dataset:
+        response = answer(*args)
+        statuses.append(response.Status)
+        return response
 
-    monkeypatch.setattr(storing, "answer", noted)
-    return given
+    monkeypatch.setattr(storing, "answer", recorded)
+    return statuses
 
 
 @pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_syncs_and_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(os, "fsync", lambda _: None)
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
-def greet(port: int, number: int) -> None:
-    """Send a damaged request for an association, and leave."""
+def send_damaged_request(port: int, number: int) -> None:
+    """Send a damaged association request, and disconnect."""
     request = modality.greeting(port)
     with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
         peer.sendall(fuzz.case(number, [request]))
@@ -85,24 +85,24 @@ def greet(port: int, number: int) -> None:
 
 def run(port: int, numbers: range, answered: list[int], monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     totals: Counter[str] = Counter()
-    kept, first = originals(), 0
-    for start in range(numbers.start, numbers.stop, BETWEEN):
+    images, first = originals(), 0
+    for start in range(numbers.start, numbers.stop, PER_ASSOCIATION):
         with ExitStack() as stack:
             association = stack.enter_context(modality.connected(port))
-            for number in range(start, min(start + BETWEEN, numbers.stop)):
+            for number in range(start, min(start + PER_ASSOCIATION, numbers.stop)):
                 if number % GREETINGS == 0:
-                    greet(port, number)
+                    send_damaged_request(port, number)
                     totals["greeting"] += 1
                     continue
-                one = random.Random(number).choice(kept)
-                # Without any byte the request would never be complete.
-                content = fuzz.case(number, [modality.encoded(one)]) or b"\0"
-                # What goes over the network in place of the data set.
+                image = random.Random(number).choice(images)
+                # With no byte at all the request would never be complete.
+                content = fuzz.case(number, [modality.encoded(image)]) or b"\0"
+                # Send this over the network instead of the data set.
                 monkeypatch.setattr(associations, "encode", lambda *_, content=content: content)
                 before = len(answered)
-                status = association.send_c_store(one).get("Status")
+                status = association.send_c_store(image).get("Status")
                 if status is None:
-                    # The sender's own library loses an answer where its thread wakes too late.
+                    # pynetdicom loses an answer in the sender if its thread wakes up too late.
                     assert len(answered) == before + 1, (number, association.is_aborted)
                     totals["an answer that the sender lost"] += 1
                     status = answered[-1]
@@ -113,9 +113,9 @@ def run(port: int, numbers: range, answered: list[int], monkeypatch: pytest.Monk
         Study.objects.all().delete()
         gc.collect()
         first = first or psutil.Process().memory_info().rss
-        print(f"cases before {start + BETWEEN}: {dict(totals.most_common())}", flush=True)
-    left = sum("run_reactor" in thread.name for thread in threading.enumerate())
-    assert left < FEW, f"{left} threads of associations are left"
+        print(f"cases before {start + PER_ASSOCIATION}: {dict(totals.most_common())}", flush=True)
+    remaining = sum("run_reactor" in thread.name for thread in threading.enumerate())
+    assert remaining < MAX_THREADS, f"{remaining} threads of associations are left"
     grown = psutil.Process().memory_info().rss - first
     print(f"\n{len(numbers)} cases: {dict(totals.most_common())}, memory grew by {grown / 2**20:.0f} MB")
     assert grown < GROWTH
@@ -123,12 +123,12 @@ def run(port: int, numbers: range, answered: list[int], monkeypatch: pytest.Monk
 
 
 @pytest.mark.long
-def test_each_damaged_data_set_has_a_status(port: int, answered: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_damaged_data_set_gets_a_status(port: int, answered: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(run(port, range(QUICK), answered, monkeypatch)) >= 4
 
 
 @pytest.mark.fuzz
-def test_each_of_very_many_damaged_data_sets_has_a_status(
+def test_each_of_very_many_damaged_data_sets_gets_a_status(
     port: int, answered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(port, range(FIRST, FIRST + LONG), answered, monkeypatch)

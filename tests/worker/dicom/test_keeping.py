@@ -1,4 +1,4 @@
-"""Images of several senders that wait at the same time are kept together."""
+"""Images of several senders that wait at the same time are stored together."""
 
 import fcntl
 import multiprocessing
@@ -27,7 +27,7 @@ SUCCESS, NOT_AUTHORIZED, OUT_OF_RESOURCES = 0x0000, 0x0124, 0xA700
 
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images were kept at once each time. The first time takes until all others wait."""
+    """How many images were stored together each time. The first time takes so long that all others wait."""
     sizes: list[int] = []
     keep = keeping.receive
 
@@ -45,10 +45,10 @@ def send_at_once(port: int, *images: Any) -> list[int]:
     """The statuses of images that several associations of one sender send at the same time."""
     connected = threading.Barrier(len(images), timeout=10)
 
-    def send(one: Any) -> int:
+    def send(image: Any) -> int:
         with modality.connected(port) as association:
             connected.wait()
-            return int(association.send_c_store(one).Status)
+            return int(association.send_c_store(image).Status)
 
     with ThreadPoolExecutor(len(images)) as threads:
         return list(threads.map(send, images))
@@ -61,7 +61,7 @@ def test_images_that_wait_share_a_transaction(groups: list[int], port: int) -> N
     assert len(groups) <= 2
 
 
-def test_of_images_that_wait_each_has_its_own_answer(groups: list[int], port: int, department: Department) -> None:
+def test_each_waiting_image_gets_its_own_answer(groups: list[int], port: int, department: Department) -> None:
     department.daily_images = 4
     department.save()
     statuses = send_at_once(port, *(modality.image(number) for number in range(6)))
@@ -69,7 +69,7 @@ def test_of_images_that_wait_each_has_its_own_answer(groups: list[int], port: in
     assert Image.objects.count() == len(list(default_storage.walk("uploads"))) == 4
 
 
-def test_a_sender_that_is_switched_off_holds_up_nobody(groups: list[int], port: int, peer: Peer) -> None:
+def test_a_deactivated_sender_holds_up_nobody(groups: list[int], port: int, peer: Peer) -> None:
     off = Peer.objects.create(ae_title="OTHER", department=peer.department)
     with modality.connected(port, ae_title="OTHER") as association, ThreadPoolExecutor(1) as threads:
         Peer.objects.filter(pk=off.pk).update(active=False)
@@ -79,32 +79,32 @@ def test_a_sender_that_is_switched_off_holds_up_nobody(groups: list[int], port: 
     assert Image.objects.count() == len(list(default_storage.walk("uploads"))) == 1
 
 
-def test_what_comes_while_another_process_keeps_images_is_kept_together(groups: list[int], peer: Peer) -> None:
+def test_images_that_come_while_another_process_stores_are_stored_together(groups: list[int], peer: Peer) -> None:
     keeper = keeping.Keeper()
     processes = multiprocessing.get_context("fork")
     begun, ended = processes.Event(), processes.Event()
 
-    def keep_something() -> None:
+    def hold_the_lock() -> None:
         fcntl.lockf(keeper._lock, fcntl.LOCK_EX)
         begun.set()
         ended.wait(20)
 
-    other = processes.Process(target=keep_something)
+    other = processes.Process(target=hold_the_lock)
     other.start()
     assert begun.wait(20)
     arrivals = [arrival(peer, number) for number in range(3)]
     with ThreadPoolExecutor(3) as threads:
-        kept = [threads.submit(keeper.keep, [one]) for one in arrivals]
+        outcomes = [threads.submit(keeper.keep, [one]) for one in arrivals]
         time.sleep(0.5)
         assert len(list(default_storage.walk("uploads"))) == 3
         ended.set()
-        assert [one.result(20) for one in kept] == [[Outcome.STORED]] * 3
+        assert [outcome.result(20) for outcome in outcomes] == [[Outcome.STORED]] * 3
     assert groups == [3]
     other.join()
     keeper.close()
 
 
-def test_senders_that_were_answered_together_are_waited_for(
+def test_the_keeper_waits_for_senders_that_were_answered_together(
     groups: list[int], monkeypatch: pytest.MonkeyPatch, peer: Peer
 ) -> None:
     monkeypatch.setattr(keeping, "PATIENCE_SECONDS", 5)
@@ -115,27 +115,27 @@ def test_senders_that_were_answered_together_are_waited_for(
 
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(send, 1, 2)
-        time.sleep(0.3)  # the first image is kept for a second, and these come meanwhile
+        time.sleep(0.3)  # storing the first image takes a second, and these come meanwhile
         others = [threads.submit(send, number) for number in (3, 4)]
         assert [one.result(20) for one in (first, *others)] == [[[Outcome.STORED]] * number for number in (2, 1, 1)]
     keeper.close()
     assert groups == [1, 3]
 
 
-def test_a_sender_that_has_ended_is_waited_for_no_more(
+def test_the_keeper_does_not_wait_for_a_sender_that_has_ended(
     groups: list[int], monkeypatch: pytest.MonkeyPatch, port: int
 ) -> None:
     monkeypatch.setattr(keeping, "PATIENCE_SECONDS", 10)
     both = [modality.image(1)], [modality.image(2), modality.image(3)]
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(modality.send, port, modality.image(4))
-        time.sleep(0.3)  # that is kept for a second, and these come meanwhile
+        time.sleep(0.3)  # storing that takes a second, and these come meanwhile
         sent = [threads.submit(modality.send, port, *images) for images in both]
         assert [one.result(8) for one in (first, *sent)] == [[SUCCESS], [SUCCESS], [SUCCESS] * 2]
     assert groups == [1, 2, 1]
 
 
-def test_processes_wait_for_each_other_only_with_an_image(
+def test_a_process_locks_others_out_only_while_it_stores_images(
     groups: list[int], monkeypatch: pytest.MonkeyPatch, peer: Peer
 ) -> None:
     locked: list[int] = []
@@ -161,7 +161,7 @@ def test_a_sender_does_not_wait_for_the_broker(port: int, monkeypatch: pytest.Mo
     assert sent.wait(10)
 
 
-def test_one_who_sends_alone_waits_for_nobody(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
+def test_a_lone_sender_waits_for_nobody(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
     monkeypatch.setattr(keeping, "PATIENCE_SECONDS", 30)
     keeper = keeping.Keeper()
     for number in range(2):
@@ -169,11 +169,9 @@ def test_one_who_sends_alone_waits_for_nobody(monkeypatch: pytest.MonkeyPatch, p
     keeper.close()
 
 
-def test_what_seldom_changes_is_asked_for_once_a_second(
-    peer: Peer, settings: Any, django_assert_max_num_queries: Any
-) -> None:
-    kept = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 60}
-    settings.CACHES = {**settings.CACHES, "process": kept}
+def test_rows_that_seldom_change_are_cached(peer: Peer, settings: Any, django_assert_max_num_queries: Any) -> None:
+    process_cache = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 60}
+    settings.CACHES = {**settings.CACHES, "process": process_cache}
     first, second = arrival(peer, 1), arrival(peer, 2)
     assert receive([first]) == [Outcome.STORED]
     with django_assert_max_num_queries(9):

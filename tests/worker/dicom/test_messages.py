@@ -1,4 +1,4 @@
-"""Answers to C-STORE are what pynetdicom would have sent."""
+"""Answers to C-STORE are the same as those that pynetdicom would send."""
 
 from typing import Any
 
@@ -16,33 +16,33 @@ CONTEXT = 3
 
 
 def answer(status: int, comment: str | None, uid: str) -> C_STORE:
-    said = C_STORE()
-    said.MessageID = said.MessageIDBeingRespondedTo = 7
-    said.AffectedSOPClassUID, said.AffectedSOPInstanceUID = DigitalXRayImageStorageForPresentation, uid
-    said.Status, said.ErrorComment = status, comment
-    return said
+    response = C_STORE()
+    response.MessageID = response.MessageIDBeingRespondedTo = 7
+    response.AffectedSOPClassUID, response.AffectedSOPInstanceUID = DigitalXRayImageStorageForPresentation, uid
+    response.Status, response.ErrorComment = status, comment
+    return response
 
 
 @pytest.mark.parametrize(
     ("status", "comment", "uid"), [(0, None, "1.2.34"), (0xA700, "odd", "1.2.345"), (0xC000, "even", "1.2.34")]
 )
-def test_the_command_set_is_that_of_the_library(status: int, comment: str | None, uid: str) -> None:
-    said = answer(status, comment, uid)
+def test_the_command_set_is_that_of_pynetdicom(status: int, comment: str | None, uid: str) -> None:
+    response = answer(status, comment, uid)
     message = C_STORE_RSP()
-    message.primitive_to_message(said)
+    message.primitive_to_message(response)
     [data] = message.encode_msg(CONTEXT, 2**14)
-    assert data.presentation_data_value_list == [(CONTEXT, messages.WHOLE_COMMAND + messages.encoded(said))]
+    assert data.presentation_data_value_list == [(CONTEXT, messages.WHOLE_COMMAND + messages.encoded(response))]
 
 
 @modality.committed_rows
-def test_a_peer_that_takes_very_short_pdus_gets_its_answer_in_several(port: int) -> None:
+def test_a_peer_that_takes_only_short_pdus_gets_its_answer_in_several(port: int) -> None:
     received: list[Any] = []
     entity = AE("SCANNER")
     entity.add_requested_context(DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian)
-    noted: Any = [(evt.EVT_PDU_RECV, lambda event: received.append(event.pdu))]
-    association = entity.associate("127.0.0.1", port, ae_title="PNEUMOQUEUE", max_pdu=64, evt_handlers=noted)
+    handlers: Any = [(evt.EVT_PDU_RECV, lambda event: received.append(event.pdu))]
+    association = entity.associate("127.0.0.1", port, ae_title="PNEUMOQUEUE", max_pdu=64, evt_handlers=handlers)
     assert association.send_c_store(modality.image()).Status == 0
     association.release()
-    lengths = [one.pdu_length for one in received if isinstance(one, P_DATA_TF)]
+    lengths = [pdu.pdu_length for pdu in received if isinstance(pdu, P_DATA_TF)]
     assert len(lengths) > 1
     assert max(lengths) <= 64

@@ -1,4 +1,4 @@
-"""The listener's processes: what one holds that dies comes back, and none is left that would hold the port."""
+"""The listener's processes: if one dies its places become free, and none outlives its parent and holds the port."""
 
 import os
 import shutil
@@ -45,11 +45,11 @@ def test_a_process_knows_whether_others_have_fewer_connections() -> None:
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[tuple[psutil.Process, int]]:
-    """The parent of two processes, and its port."""
+    """The parent of two listener processes, and its port."""
     shutil.copy(database.made(), tmp_path / "db.sqlite3")
     [port] = free_ports(1)
-    surroundings = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "DICOM_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-m", "worker.dicom"], cwd=ROOT, env=surroundings)
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "DICOM_PORT": str(port)}
+    process = subprocess.Popen([sys.executable, "-m", "worker.dicom"], cwd=ROOT, env=environment)
     parent = psutil.Process(process.pid)
     wait_until(lambda: len(parent.children()) == 2, 60)
     yield parent, port
@@ -57,34 +57,34 @@ def listener(tmp_path: Path) -> Iterator[tuple[psutil.Process, int]]:
     process.wait()
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < until
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 def suspend(process: psutil.Process) -> None:
-    """Stop a process. Where the processors are busy it runs on for a while, and might take a connection."""
+    """Suspend a process and wait until it stops: on a busy machine it runs on a while, and could take a connection."""
     process.suspend()
     threads = [psutil.Process(thread.id) for thread in process.threads()]
     wait_until(lambda: all(thread.status() == psutil.STATUS_STOPPED for thread in threads))
 
 
-def answer(port: int) -> tuple[int, int, int] | None:
-    """Why a stranger is rejected; None without an answer."""
+def rejection_reason(port: int) -> tuple[int, int, int] | None:
+    """The reason why an unknown peer is rejected; None without an answer."""
     with modality.connected(port) as association:
         return modality.rejection(association)
 
 
-def test_of_two_processes_one_takes_over_and_both_end_with_their_parent(listener: tuple[psutil.Process, int]) -> None:
+def test_one_process_takes_over_and_both_end_with_their_parent(listener: tuple[psutil.Process, int]) -> None:
     parent, port = listener
     first, second = parent.children()
     suspend(first)
-    assert answer(port) == UNKNOWN_CALLING
+    assert rejection_reason(port) == UNKNOWN_CALLING
     second.kill()
     wait_until(lambda: len({one.pid for one in parent.children()} - {first.pid, second.pid}) == 1)
-    assert answer(port) == UNKNOWN_CALLING
+    assert rejection_reason(port) == UNKNOWN_CALLING
     first.resume()
     children = parent.children()
     parent.kill()
@@ -93,7 +93,7 @@ def test_of_two_processes_one_takes_over_and_both_end_with_their_parent(listener
 
 
 @pytest.mark.long
-def test_told_to_stop_it_stops(listener: tuple[psutil.Process, int]) -> None:
+def test_all_processes_stop_on_sigterm(listener: tuple[psutil.Process, int]) -> None:
     parent, _ = listener
     children = parent.children()
     parent.terminate()

@@ -42,44 +42,47 @@ def deliver():
     return {name: number for name, number in outcomes.items() if number}
 
 
-def found(destination, **criteria):
-    made = searching.search(Identity(), destination, criteria)
+def run_search(destination, **criteria):
+    search = searching.search(Identity(), destination, criteria)
     deliver()
-    made.refresh_from_db()
-    return made
+    search.refresh_from_db()
+    return search
 
 
-def test_a_search_shows_the_radiographs_of_a_patient_the_latest_first(destination):
-    made = found(destination, patient_id="4711")
-    assert (made.state, made.more) == (Progress.DONE, False)
-    assert [(row["date"], row["study_uid"]) for row in made.found] == [("2026-01-02", STUDY), ("2025-03-01", EARLIER)]
-    assert made.found[0] == {
+def test_a_search_shows_the_radiographs_of_a_patient_latest_first(destination):
+    search = run_search(destination, patient_id="4711")
+    assert (search.state, search.more) == (Progress.DONE, False)
+    assert [(row["date"], row["study_uid"]) for row in search.found] == [("2026-01-02", STUDY), ("2025-03-01", EARLIER)]
+    assert search.found[0] == {
         "study_uid": STUDY, "patient_id": "4711", "patient_name": "Marked, Name", "birth_date": "",
         "date": "2026-01-02", "modalities": ["DX"], "description": "Chest", "accession_number": "", "images": "",
     }  # fmt: skip
-    [named] = found(destination, patient_name="Oth").found
+    [named] = run_search(destination, patient_name="Oth").found
     assert named["patient_id"] == "8"
 
 
 @pytest.mark.long
-def test_a_search_takes_no_more_than_people_look_through(destination, monkeypatch):
+def test_a_search_finds_a_limited_number_of_studies(destination, monkeypatch):
     monkeypatch.setattr(searching, "MOST_FOUND", 1)
-    made = found(destination, patient_id="4711")
-    assert (made.state, made.more, len(made.found)) == (Progress.DONE, True, 1)
+    search = run_search(destination, patient_id="4711")
+    assert (search.state, search.more, len(search.found)) == (Progress.DONE, True, 1)
 
 
-def test_a_pacs_that_is_away_is_said_and_asked_once(destination):
+def test_an_unreachable_pacs_is_reported_and_tried_once(destination):
     Destination.objects.update(port=1)
-    made = found(destination, patient_id="4711")
-    assert (made.state, made.error) == (Progress.FAILED, "the destination cannot be reached, or ends the association")
+    search = run_search(destination, patient_id="4711")
+    assert (search.state, search.error) == (
+        Progress.FAILED,
+        "the destination cannot be reached, or ends the association",
+    )
     assert Delivery.objects.get().state == State.DELIVERED
 
 
-def test_what_somebody_waits_for_goes_before_what_waits_longer(destination):
+def test_a_search_goes_before_older_deliveries(destination):
     with transaction.atomic():
         searching.outbox.put("webhook", "older", {}, destination="other")
-    made = searching.search(Identity(), destination, {"patient_id": "4711"})
-    assert searching.outbox.claim("test").payload == {"search": str(made.pk)}
+    search = searching.search(Identity(), destination, {"patient_id": "4711"})
+    assert searching.outbox.claim("test").payload == {"search": str(search.pk)}
 
 
 @pytest.mark.parametrize("criteria", [{}, {"modality": "DX"}])
@@ -88,84 +91,87 @@ def test_a_search_for_everything_is_refused(destination, criteria):
         searching.search(Identity(), destination, criteria)
 
 
-def test_studies_are_fetched_by_c_get_and_images_that_are_here_are_not(destination, department, pacs):
-    made = found(destination, patient_id="4711")
-    first, second = searching.retrieve(Identity(), made, [STUDY, EARLIER])
+def test_studies_are_fetched_by_c_get_except_images_already_stored(destination, department, pacs):
+    search = run_search(destination, patient_id="4711")
+    first, second = searching.retrieve(Identity(), search, [STUDY, EARLIER])
     deliver()
-    for one, images in ((first, 1), (second, 2)):
-        one.refresh_from_db()
-        assert (one.state, one.expected, one.arrived, one.error) == (Progress.DONE, images, images, "")
+    for fetch, images in ((first, 1), (second, 2)):
+        fetch.refresh_from_db()
+        assert (fetch.state, fetch.expected, fetch.arrived, fetch.error) == (Progress.DONE, images, images, "")
     assert set(Study.objects.values_list("department__slug", "study_uid")) == {
         (department.slug, STUDY), (department.slug, EARLIER),
     }  # fmt: skip
     assert set(Instance.objects.values_list("calling_ae", flat=True)) == {"ARCHIVE"}
-    assert searching.present_studies(made) == {STUDY, EARLIER}
-    searching.retrieve(Identity(), made, [EARLIER])
+    assert searching.present_studies(search) == {STUDY, EARLIER}
+    searching.retrieve(Identity(), search, [EARLIER])
     deliver()
-    assert len(pacs.sent) == 3
+    assert len(pacs.requested) == 3
 
 
 @pytest.mark.long
 def test_a_retrieval_goes_on_in_another_run_and_ends_when_it_is_cancelled(destination, pacs, monkeypatch):
     monkeypatch.setattr(retrieving, "FETCH_SECONDS", 0)
-    made = searching.search(Identity(), destination, {"patient_id": "4711"})
-    made.found = [{"study_uid": EARLIER}]
-    made.save()
-    [one] = searching.retrieve(Identity(), made, [EARLIER])
+    search = searching.search(Identity(), destination, {"patient_id": "4711"})
+    search.found = [{"study_uid": EARLIER}]
+    search.save()
+    [fetch] = searching.retrieve(Identity(), search, [EARLIER])
     Delivery.objects.filter(kind=searching.SEARCH).delete()
 
     def run():
         delivering.deliver(searching.outbox.claim("test"))
-        one.refresh_from_db()
+        fetch.refresh_from_db()
 
     run()
-    assert (one.state, one.expected, Instance.objects.count()) == (Progress.WAITING, 2, 1)
-    assert searching.cancel(Identity(), one)
+    assert (fetch.state, fetch.expected, Instance.objects.count()) == (Progress.WAITING, 2, 1)
+    assert searching.cancel(Identity(), fetch)
     run_again = Delivery.objects.filter(kind=searching.RETRIEVE, state=State.WAITING)
     assert run_again.count() == 1
     run()
-    assert (one.state, Instance.objects.count(), run_again.count()) == (Progress.CANCELLED, 1, 0)
-    searching.retrieve(Identity(), made, [EARLIER])
+    assert (fetch.state, Instance.objects.count(), run_again.count()) == (Progress.CANCELLED, 1, 0)
+    searching.retrieve(Identity(), search, [EARLIER])
     run()
-    assert (one.state, one.arrived, len(pacs.sent)) == (Progress.DONE, 2, 2)
+    assert (fetch.state, fetch.arrived, len(pacs.requested)) == (Progress.DONE, 2, 2)
 
 
 @pytest.mark.long
-def test_what_does_not_arrive_is_named_and_the_rest_is_kept(destination, pacs):
+def test_images_that_do_not_arrive_are_named_and_the_others_are_kept(destination, pacs):
     pacs.withheld.add(pacs.images[1].SOPInstanceUID)
-    made = found(destination, patient_id="4711")
-    [one] = searching.retrieve(Identity(), made, [EARLIER])
+    search = run_search(destination, patient_id="4711")
+    [fetch] = searching.retrieve(Identity(), search, [EARLIER])
     deliver()
-    one.refresh_from_db()
-    assert (one.state, one.arrived, one.refused) == (Progress.FAILED, 1, [pacs.images[1].SOPInstanceUID])
-    assert one.error.startswith("1 images did not arrive.")
+    fetch.refresh_from_db()
+    assert (fetch.state, fetch.arrived, fetch.refused) == (Progress.FAILED, 1, [pacs.images[1].SOPInstanceUID])
+    assert fetch.error.startswith("1 images did not arrive.")
 
 
 @pytest.mark.long
-def test_a_pacs_that_is_away_for_a_moment_is_asked_again(destination, pacs):
-    made = found(destination, patient_id="4711")
+def test_a_retrieval_is_retried_if_the_pacs_was_unreachable(destination, pacs):
+    search = run_search(destination, patient_id="4711")
     Destination.objects.update(port=1)
-    [one] = searching.retrieve(Identity(), made, [STUDY])
+    [fetch] = searching.retrieve(Identity(), search, [STUDY])
     assert deliver() == {"failed": 1}
-    one.refresh_from_db()
-    assert (one.state, one.error) == (Progress.WAITING, "the destination cannot be reached, or ends the association")
+    fetch.refresh_from_db()
+    assert (fetch.state, fetch.error) == (
+        Progress.WAITING,
+        "the destination cannot be reached, or ends the association",
+    )
     Destination.objects.update(port=pacs.port)
     Delivery.objects.filter(state=State.WAITING).update(next_attempt_at=timezone.now())
     deliver()
-    one.refresh_from_db()
-    assert (one.state, one.error) == (Progress.DONE, "")
+    fetch.refresh_from_db()
+    assert (fetch.state, fetch.error) == (Progress.DONE, "")
 
 
-def test_c_move_sends_to_the_listener_which_has_to_know_the_pacs(destination, department, pacs, port):
+def test_c_move_sends_to_the_listener_if_it_knows_the_pacs(destination, department, pacs, port):
     pacs.listener = port
     Destination.objects.update(retrieves="move")
-    made = found(destination, patient_id="4711")
-    [one] = searching.retrieve(Identity(), made, [EARLIER])
+    search = run_search(destination, patient_id="4711")
+    [fetch] = searching.retrieve(Identity(), search, [EARLIER])
     deliver()
-    one.refresh_from_db()
-    assert (one.state, one.arrived) == (Progress.FAILED, 0)
+    fetch.refresh_from_db()
+    assert (fetch.state, fetch.arrived) == (Progress.FAILED, 0)
     Peer.objects.create(ae_title="ARCHIVE", department=department)
-    searching.retrieve(Identity(), made, [EARLIER])
+    searching.retrieve(Identity(), search, [EARLIER])
     deliver()
-    one.refresh_from_db()
-    assert (one.state, one.arrived, one.error) == (Progress.DONE, 2, "")
+    fetch.refresh_from_db()
+    assert (fetch.state, fetch.arrived, fetch.error) == (Progress.DONE, 2, "")

@@ -1,4 +1,4 @@
-"""What is sent is kept as it came, once, and acknowledged only then."""
+"""Each image is stored unchanged and once, and acknowledged only after that."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -26,17 +26,20 @@ pytestmark = modality.committed_rows
 SUCCESS, NOT_AUTHORIZED, OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND = 0x0000, 0x0124, 0xA700, 0xA900, 0xC000
 
 
-def test_an_image_is_kept_as_it_came(port: int, department: Department, sent: list[tuple[str, UUID]]) -> None:
-    one = modality.image(StudyDescription="Thorax")
-    assert modality.send(port, one) == [SUCCESS]
+def test_an_image_is_stored_unchanged(port: int, department: Department, sent: list[tuple[str, UUID]]) -> None:
+    dataset = modality.image(StudyDescription="Thorax")
+    assert modality.send(port, dataset) == [SUCCESS]
     image = Image.objects.get()
     with default_storage.open(image.file.name) as file:
         content = file.read()
-    assert content.endswith(modality.encoded(one))
-    assert dcmread(default_storage.open(image.file.name)).file_meta.TransferSyntaxUID == one.file_meta.TransferSyntaxUID
+    assert content.endswith(modality.encoded(dataset))
+    assert (
+        dcmread(default_storage.open(image.file.name)).file_meta.TransferSyntaxUID
+        == dataset.file_meta.TransferSyntaxUID
+    )
     assert (image.department, image.source, image.status) == (department, Source.DICOM, Status.QUEUED)
     assert (image.priority, image.stat, image.size) == (Priority.BULK, False, len(content))
-    assert image.instance.instance_uid == image.instance_uid == one.SOPInstanceUID
+    assert image.instance.instance_uid == image.instance_uid == dataset.SOPInstanceUID
     assert image.instance.calling_ae == "SCANNER"
     assert sent == [("worker.ingest", image.pk)]
     study = Study.objects.get()
@@ -48,7 +51,7 @@ def test_the_file_meta_information_names_no_release_of_a_library(uid: str) -> No
     """The same image has to have the same hash after an upgrade."""
     written = storing._file_meta(CTImageStorage, uid, JPEGBaseline8Bit)
     read = dcmread(io.BytesIO(b"\0" * 128 + b"DICM" + written), force=True).file_meta
-    assert {one.keyword: one.value for one in read} == {
+    assert {element.keyword: element.value for element in read} == {
         "FileMetaInformationGroupLength": len(written) - 12, "FileMetaInformationVersion": b"\0\1",
         "MediaStorageSOPClassUID": CTImageStorage, "MediaStorageSOPInstanceUID": uid,
         "TransferSyntaxUID": JPEGBaseline8Bit, "ImplementationClassUID": storing.IMPLEMENTATION,
@@ -64,38 +67,40 @@ def test_a_study_is_closed_when_no_more_images_come(port: int) -> None:
     assert opening.close_abandoned(10) == 0
     Study.objects.filter(pk=study.pk).update(open_until=timezone.now() - timedelta(seconds=1))
     assert opening.close_abandoned(10) == 1
-    # Another image opens it again.
+    # Another image reopens it.
     modality.send(port, modality.image(4))
     assert Study.objects.get(pk=study.pk).open_until
 
 
-def test_the_same_image_is_stored_once_and_a_changed_one_beside_it(port: int) -> None:
-    one = modality.image(1)
-    assert modality.send(port, one, one) == [SUCCESS, SUCCESS]
+def test_a_repeated_image_is_stored_once_and_a_changed_one_separately(port: int) -> None:
+    dataset = modality.image(1)
+    assert modality.send(port, dataset, dataset) == [SUCCESS, SUCCESS]
     assert Image.objects.count() == 1
-    one.PatientName = "Corrected^Name"
-    assert modality.send(port, one, one) == [SUCCESS, SUCCESS]
+    dataset.PatientName = "Corrected^Name"
+    assert modality.send(port, dataset, dataset) == [SUCCESS, SUCCESS]
     first, changed = Image.objects.order_by("created_at")
-    assert (first.instance_uid, changed.instance_uid) == (one.SOPInstanceUID, None)
-    assert changed.instance.instance_uid == one.SOPInstanceUID
+    assert (first.instance_uid, changed.instance_uid) == (dataset.SOPInstanceUID, None)
+    assert changed.instance.instance_uid == dataset.SOPInstanceUID
     assert len(list(default_storage.walk("uploads"))) == 2
 
 
-def test_senders_of_the_same_images_at_once_store_each_once(port: int) -> None:
+def test_simultaneous_senders_of_the_same_images_store_each_once(port: int) -> None:
     images = [modality.image(number) for number in range(4)]
     with ThreadPoolExecutor(6) as threads:
         statuses = list(threads.map(lambda _: modality.send(port, *images), range(6)))
     assert statuses == [[SUCCESS] * 4] * 6
-    assert sorted(Image.objects.values_list("instance_uid", flat=True)) == sorted(one.SOPInstanceUID for one in images)
+    assert sorted(Image.objects.values_list("instance_uid", flat=True)) == sorted(
+        image.SOPInstanceUID for image in images
+    )
     assert Study.objects.count() == 1
     assert len(list(default_storage.walk("uploads"))) == 4
 
 
 @pytest.mark.parametrize("error", [OSError("disk is full"), OperationalError("locked"), ZeroDivisionError("odd")])
-def test_what_cannot_be_stored_is_not_acknowledged(
+def test_an_image_that_cannot_be_stored_is_not_acknowledged(
     port: int, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    one = modality.image()
+    dataset = modality.image()
     failing, name = (instances, "build") if isinstance(error, OperationalError) else (arrivals.storing, "store")
     with monkeypatch.context() as patch:
 
@@ -103,25 +108,25 @@ def test_what_cannot_be_stored_is_not_acknowledged(
             raise error
 
         patch.setattr(failing, name, fail)
-        assert modality.send(port, one) == [0xC211 if isinstance(error, ZeroDivisionError) else OUT_OF_RESOURCES]
+        assert modality.send(port, dataset) == [0xC211 if isinstance(error, ZeroDivisionError) else OUT_OF_RESOURCES]
     assert not Image.objects.exists()
     assert not Study.objects.exists()
-    assert modality.send(port, one) == [SUCCESS]
+    assert modality.send(port, dataset) == [SUCCESS]
 
 
-def test_what_is_no_image_of_a_study_is_refused(port: int, settings: Any) -> None:
-    one = modality.image()
+def test_images_without_a_study_or_too_large_are_refused(port: int, settings: Any) -> None:
+    dataset = modality.image()
     assert modality.send(port, modality.image(StudyInstanceUID="")) == [CANNOT_UNDERSTAND]
     settings.MAX_IMAGE_BYTES = 20_000
-    statuses = modality.send(port, modality.image(side=512), modality.image(side=128), one)
+    statuses = modality.send(port, modality.image(side=512), modality.image(side=128), dataset)
     assert statuses == [CANNOT_UNDERSTAND, CANNOT_UNDERSTAND, SUCCESS]
-    assert Image.objects.get().instance_uid == one.SOPInstanceUID
+    assert Image.objects.get().instance_uid == dataset.SOPInstanceUID
 
 
 @pytest.mark.parametrize(
     ("content", "status"), [(modality.encoded(modality.image()), MISMATCH), (b"no data set", CANNOT_UNDERSTAND)]
 )
-def test_what_is_not_the_image_that_was_announced_is_refused(
+def test_a_data_set_other_than_announced_is_refused(
     port: int, monkeypatch: pytest.MonkeyPatch, content: bytes, status: int
 ) -> None:
     monkeypatch.setattr("pynetdicom.association.encode", lambda *_: content)
@@ -129,7 +134,7 @@ def test_what_is_not_the_image_that_was_announced_is_refused(
     assert not Image.objects.exists()
 
 
-def test_a_department_that_takes_no_images_has_them_sent_later(port: int, department: Department) -> None:
+def test_a_department_that_takes_no_images_refuses_them_for_now(port: int, department: Department) -> None:
     Pause.objects.create(
         scope=str(department.pk), department=department, kind=Pause.Kind.DRAINING, since=timezone.now()
     )
@@ -159,17 +164,17 @@ def test_urgent_images_are_read_before_all_others(port: int, peer: Peer) -> None
     assert Study.objects.filter(stat=True).count() == 2
 
 
-def test_compressed_images_stay_as_they_are(port: int) -> None:
+def test_compressed_images_stay_compressed(port: int) -> None:
     jpeg = b"\xff\xd8\xff\xe0 no such pixels \xff\xd9"
-    one = modality.image(syntax=JPEGBaseline8Bit)
-    one.PixelData = modality.encapsulated(jpeg)
-    assert modality.send(port, one, syntaxes=[JPEGBaseline8Bit]) == [SUCCESS]
+    dataset = modality.image(syntax=JPEGBaseline8Bit)
+    dataset.PixelData = modality.encapsulated(jpeg)
+    assert modality.send(port, dataset, syntaxes=[JPEGBaseline8Bit]) == [SUCCESS]
     with default_storage.open(Image.objects.get().file.name) as file:
         assert jpeg in file.read()
     assert Instance.objects.get().transfer_syntax == JPEGBaseline8Bit
 
 
-def test_the_rule_that_fits_hurries_an_image_and_names_its_study(port: int, department: Department) -> None:
+def test_a_matching_rule_prioritises_an_image_and_names_its_study(port: int, department: Department) -> None:
     Rule.objects.create(department=department, conditions="CallingAE is SCANNER\nStationName is ER", stat=True,
                         name_prefix="ER")  # fmt: skip
     modality.send(port, modality.image(1, StudyDescription="Thorax", StationName="er"))
