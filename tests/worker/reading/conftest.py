@@ -1,4 +1,4 @@
-"""An engine that the test plays."""
+"""A fake engine, and helpers for tests of batches."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -16,12 +16,12 @@ from worker.infer import reader
 from worker.infer.inputs import Inputs
 
 Prepared = Callable[..., Image]
-#: Shades of grey that mean something to the engine below.
+#: Shades of grey for which the engine below gives NaN, or raises.
 GIVES_NAN, RAISES = 13, 66
 
 
 class Engine:
-    """Takes an image's shade of grey for its probability of pneumonia."""
+    """Returns an image's shade of grey as its probability of pneumonia."""
 
     name = "played"
     device = "the test"
@@ -29,7 +29,7 @@ class Engine:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.warmed_for = 0
-        self.meanwhile: Callable[[], Any] = lambda: None
+        self.during_read: Callable[[], Any] = lambda: None
 
     def warm_up(self, max_batch: int) -> None:
         self.warmed_for = max_batch
@@ -42,7 +42,7 @@ class Engine:
         assert batch.dtype == np.uint8
         shades = [int(pixels[0, 0]) for pixels in batch]
         self.batches.append(shades)
-        self.meanwhile()
+        self.during_read()
         if RAISES in shades:
             raise RuntimeError("out of memory")
         rows = [(1 - shade / 255, np.nan if shade == GIVES_NAN else shade / 255) for shade in shades]
@@ -54,19 +54,19 @@ class Engine:
 @pytest.fixture(autouse=True)
 def engine(installed: Any, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The engine of a process that has its model loaded."""
-    played = Engine()
-    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), played, None, Inputs(224, "chest-1.2.0")))
-    return played
+    fake = Engine()
+    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), fake, None, Inputs(224, "chest-1.2.0")))
+    return fake
 
 
-def reread(*images: Image) -> list[Image]:
+def refreshed(*images: Image) -> list[Image]:
     for image in images:
         image.refresh_from_db()
     return list(images)
 
 
 def states(*images: Image) -> list[tuple[str, str]]:
-    return [(image.status, image.error_code) for image in reread(*images)]
+    return [(image.status, image.error_code) for image in refreshed(*images)]
 
 
 SUCCEEDED = (Status.SUCCEEDED, "")

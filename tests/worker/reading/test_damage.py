@@ -1,4 +1,4 @@
-"""A stored file that is not what was written fails its image, instead of being read."""
+"""If a stored file has changed since it was written, its image fails and is not read."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -26,7 +26,7 @@ JPEG = synthetic.xray_jpeg(size=(300, 200))
 
 
 def flip_a_bit(name: str) -> None:
-    """As a disk does it: the file still has its length and its date."""
+    """Damage a file as a disk does: its length stays the same."""
     path = Path(default_storage.path(name))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -50,7 +50,7 @@ def test_an_uploads_hash_is_stored_with_its_row(db: None) -> None:
     image = uploads.create_image(GUEST, SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg")
     assert Image.objects.get(pk=image.pk).sha256 == sha256(JPEG).hexdigest()
     study = uploads.create_study(GUEST, [SimpleUploadedFile("a.jpg", JPEG), SimpleUploadedFile("b.txt", b"text")])
-    assert {one.sha256 for one in study.images.all()} == {sha256(JPEG).hexdigest(), ""}, "what is refused is not stored"
+    assert {one.sha256 for one in study.images.all()} == {sha256(JPEG).hexdigest(), ""}, "a refused file is not stored"
 
 
 def test_a_damaged_upload_fails_alone(db: None) -> None:
@@ -65,13 +65,13 @@ def test_a_damaged_upload_fails_alone(db: None) -> None:
 
 
 def test_a_damaged_input_fails_alone(ready: Callable[[], Image]) -> None:
-    damaged, good, gone = ready(), ready(), ready()
+    damaged, good, missing = ready(), ready(), ready()
     flip_a_bit(damaged.reading.input.name)
-    default_storage.delete(gone.reading.input.name)
-    assert reader.read_batch([damaged.pk, good.pk, gone.pk]) == 1
-    for image in (damaged, good, gone):
+    default_storage.delete(missing.reading.input.name)
+    assert reader.read_batch([damaged.pk, good.pk, missing.pk]) == 1
+    for image in (damaged, good, missing):
         image.refresh_from_db()
-    assert [image.error_code for image in (damaged, good, gone)] == ["file_damaged", "", "input_missing"]
+    assert [image.error_code for image in (damaged, good, missing)] == ["file_damaged", "", "input_missing"]
     assert good.status == Status.SUCCEEDED
 
 

@@ -1,4 +1,4 @@
-"""Batches: whatever happens to one image happens to it alone."""
+"""Batches: a failure of one image affects no other image."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,26 +24,26 @@ def delete(file: Path) -> None:
     file.unlink()
 
 
-def cut(file: Path) -> None:
+def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:60])
 
 
-def exchange(file: Path) -> None:
+def replace(file: Path) -> None:
     file.write_bytes(synthetic.xray_png(1, (100, 100)))
 
 
-@pytest.mark.parametrize("spoil", [delete, cut, exchange])
-def test_an_image_whose_input_is_gone_or_damaged_fails_alone(
-    prepared: Prepared, engine: Engine, spoil: Callable[[Path], None]
+@pytest.mark.parametrize("damage", [delete, truncate, replace])
+def test_an_image_whose_input_is_missing_or_damaged_fails_alone(
+    prepared: Prepared, engine: Engine, damage: Callable[[Path], None]
 ) -> None:
     images = [prepared(shade) for shade in (100, 101, 102)]
-    spoil(Path(images[1].reading.input.path))
+    damage(Path(images[1].reading.input.path))
     assert reader.read_batch([image.pk for image in images]) == 2
     assert states(*images) == [SUCCEEDED, (Status.FAILED, "input_missing"), SUCCEEDED]
     assert images[1].error_detail.endswith(".")
 
 
-def test_a_batch_without_any_input_does_not_trouble_the_model(prepared: Prepared, engine: Engine) -> None:
+def test_a_batch_without_any_input_does_not_reach_the_model(prepared: Prepared, engine: Engine) -> None:
     image = prepared(100)
     default_storage.delete(image.reading.input.name)
     assert reader.read_batch([image.pk]) == 0
@@ -51,7 +51,7 @@ def test_a_batch_without_any_input_does_not_trouble_the_model(prepared: Prepared
     assert states(image) == [(Status.FAILED, "input_missing")]
 
 
-def test_an_image_without_a_number_fails_alone(prepared: Prepared) -> None:
+def test_an_image_whose_result_is_not_a_number_fails_alone(prepared: Prepared) -> None:
     images = [prepared(shade) for shade in (100, GIVES_NAN, 102)]
     assert reader.read_batch([image.pk for image in images]) == 2
     assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED]
@@ -66,7 +66,7 @@ def test_only_the_image_that_the_model_fails_on_fails(prepared: Prepared, engine
     assert images[2].result.probability == pytest.approx(102 / 255)
 
 
-def test_an_image_that_fails_by_itself_is_tried_once(prepared: Prepared, engine: Engine) -> None:
+def test_an_image_that_fails_in_a_batch_of_its_own_is_tried_once(prepared: Prepared, engine: Engine) -> None:
     image = prepared(RAISES)
     assert reader.read_batch([image.pk]) == 0
     assert engine.batches == [[RAISES]]
@@ -75,25 +75,25 @@ def test_an_image_that_fails_by_itself_is_tried_once(prepared: Prepared, engine:
 
 def test_an_image_that_is_cancelled_while_it_is_read_gets_no_result(prepared: Prepared, engine: Engine) -> None:
     kept, cancelled = prepared(100), prepared(101)
-    engine.meanwhile = lambda: cancellation.cancel_image(cancelled)
+    engine.during_read = lambda: cancellation.cancel_image(cancelled)
     assert reader.read_batch([kept.pk, cancelled.pk]) == 1
     assert states(kept, cancelled) == [SUCCEEDED, (Status.CANCELLED, "")]
     assert cancelled.result is None
 
 
-def test_a_late_result_does_not_touch_what_another_worker_reads_by_now(prepared: Prepared, engine: Engine) -> None:
+def test_a_late_result_does_not_change_a_reading_of_another_worker(prepared: Prepared, engine: Engine) -> None:
     image = prepared(100)
-    taken: list[Any] = []
+    claims: list[Any] = []
 
-    def given_to_another() -> None:
+    def let_another_worker_claim_it() -> None:
         reading.release_abandoned([], 10)
-        taken.append(uuid4())
-        assert reading.claim(taken[0], uuid4(), "chest-1.2.0", [image.pk])
+        claims.append(uuid4())
+        assert reading.claim(claims[0], uuid4(), "chest-1.2.0", [image.pk])
 
-    engine.meanwhile = given_to_another
+    engine.during_read = let_another_worker_claim_it
     assert reader.read_batch([image.pk]) == 0
     assert states(image) == [(Status.RUNNING, "")]
-    assert image.reading.claim == taken[0]
+    assert image.reading.claim == claims[0]
 
 
 def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
@@ -106,7 +106,7 @@ def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
 
 
 @pytest.mark.parametrize("hook", ["on_batch_lost", "on_batch_failed"])
-def test_a_batch_that_did_not_end_is_given_back_and_keeps_its_attempt(prepared: Prepared, hook: str) -> None:
+def test_an_unfinished_batch_is_released_and_its_attempt_counts(prepared: Prepared, hook: str) -> None:
     images = [prepared(shade) for shade in (100, 101)]
     token = uuid4()
     reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk for image in images])
@@ -115,7 +115,7 @@ def test_a_batch_that_did_not_end_is_given_back_and_keeps_its_attempt(prepared: 
     assert [image.reading.attempts for image in images] == [1, 1]
 
 
-def test_a_lost_batch_is_given_back_when_the_database_answers_again(
+def test_a_lost_batch_is_released_when_the_database_answers_again(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its worker is alive, so no other worker would ever take it."""
@@ -123,11 +123,11 @@ def test_a_lost_batch_is_given_back_when_the_database_answers_again(
     token = uuid4()
     reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk])
 
-    def away(*_: Any) -> int:
+    def fail(*_: Any) -> int:
         raise OperationalError("the database is unreachable")
 
-    with monkeypatch.context() as broken:
-        broken.setattr(reading, "release", away)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "release", fail)
         tasks.infer.on_batch_lost(messages(image), token)
         signals.heartbeat_sent.send(sender=None)
         assert states(image) == [(Status.RUNNING, "")]

@@ -18,7 +18,7 @@ from ml.inference.heatmaps import STRONG, overlay
 from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
 from tests.worker.conftest import write_bundle
-from tests.worker.reading.conftest import SUCCEEDED, Engine, Prepared, messages, reread, states
+from tests.worker.reading.conftest import SUCCEEDED, Engine, Prepared, messages, refreshed, states
 from webapp.accounts.identity import Identity
 from webapp.departments import calibrations
 from webapp.departments.models import Department
@@ -53,7 +53,7 @@ def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
 
 
 class Check:
-    """Takes a dark image for no chest X-ray, and brightness for distance."""
+    """Warns that a dark image is no chest X-ray, and returns an image's brightness as its distance."""
 
     threshold = 100
 
@@ -72,12 +72,12 @@ def test_warnings_and_maps_go_with_their_image(
     monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), engine, Check(), Inputs(224, "chest-1.2.0")))
     images = [prepared(shade) for shade in (3, 204, 51)]
     assert reader.read_batch([image.pk for image in images]) == 3
-    dark, bright, dim = (image.result for image in reread(*images))
+    dark, bright, dim = (image.result for image in refreshed(*images))
     assert [result.group for result in (dark, bright, dim)] == ["unusable", "positive", "unusable"]
     assert dark.warnings == [{"code": "not_chest_xray", "detail": "Too dark."}]
     assert bright.warnings == []
     assert [result.distance for result in (dark, bright, dim)] == pytest.approx([0.03, 2.04, 0.51])
-    # The engine's maps are as strong as the image is bright, and weak ones are drawn weak.
+    # The engine's maps are as strong as the image is bright, and weak maps are drawn faintly.
     peaks = [set(bytes(result.heatmap)) for result in (dark, bright, dim)]
     assert peaks == [{round(255 * 3 / STRONG)}, {255}, {255}]
     assert all(len(bytes(result.heatmap)) == 7 * 7 for result in (dark, bright, dim))
@@ -87,9 +87,9 @@ def test_warnings_and_maps_go_with_their_image(
     "size", [(300, 200), (1300, 1100), (1537, 2048), pytest.param((3001, 2000), marks=pytest.mark.long)]
 )
 def test_a_map_is_as_large_as_the_preview(upload: Callable[..., Image], size: tuple[int, int]) -> None:
-    made = preparing.prepare(upload(synthetic.xray_jpeg(1, size)))
-    drawn = io.BytesIO(heatmaps.png(bytes(16), made.width, made.height))
-    with Picture.open(default_storage.path(made.preview)) as preview, Picture.open(drawn) as picture:
+    image = preparing.prepare(upload(synthetic.xray_jpeg(1, size)))
+    drawn = io.BytesIO(heatmaps.png(bytes(16), image.width, image.height))
+    with Picture.open(default_storage.path(image.preview)) as preview, Picture.open(drawn) as picture:
         assert picture.size == preview.size
 
 
@@ -100,19 +100,19 @@ def test_the_web_draws_a_map_as_the_command_line_does() -> None:
             assert drawn.mode == "RGBA"
             box = tuple(region) or (0, 0, 300, 200)
             pixels, expected = np.asarray(drawn), np.asarray(overlay(values, (300, 200), box))
-        # But for the line around the strongest part.
+        # Except for the line around the strongest part.
         map_itself = (pixels[..., :3] == heatmaps.COLOUR).all(axis=-1)
         assert 0.7 < map_itself.mean() < 1
         np.testing.assert_array_equal(pixels[map_itself], expected[map_itself])
 
 
-def test_warnings_of_the_preparation_stay(prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preparation_warnings_are_kept(prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), engine, Check(), Inputs(224, "chest-1.2.0")))
-    cut, taken, both = (prepared(shade) for shade in (204, 205, 3))
-    for image, warning in ((cut, BORDERS_REMOVED), (taken, PHOTOGRAPH_OF_FILM), (both, PHOTOGRAPH_OF_FILM)):
+    cropped, photo, both = (prepared(shade) for shade in (204, 205, 3))
+    for image, warning in ((cropped, BORDERS_REMOVED), (photo, PHOTOGRAPH_OF_FILM), (both, PHOTOGRAPH_OF_FILM)):
         image.readings.update(warnings=[warning])
-    assert reader.read_batch([image.pk for image in (cut, taken, both)]) == 3
-    results = [image.result for image in reread(cut, taken, both)]
+    assert reader.read_batch([image.pk for image in (cropped, photo, both)]) == 3
+    results = [image.result for image in refreshed(cropped, photo, both)]
     assert [(result.group, [warning["code"] for warning in result.warnings]) for result in results] == [
         ("positive", ["borders_removed"]),
         ("unusable", ["photograph_of_film"]),
@@ -126,7 +126,7 @@ def test_only_images_that_are_ready_are_read(prepared: Prepared, engine: Engine)
     before = [image.status for image in others]
     assert reader.read_batch([ready.pk, *(image.pk for image in others), uuid4()]) == 1
     assert engine.batches == [[100]]
-    assert [image.status for image in reread(*others)] == before
+    assert [image.status for image in refreshed(*others)] == before
     assert Reading.objects.get(probability__isnull=False).image_id == ready.pk
 
 
@@ -142,20 +142,20 @@ def test_the_task_reads_each_image_of_its_messages_once(prepared: Prepared, engi
     assert sorted(engine.batches[0]) == [100, 101]
 
 
-def test_bulk_images_get_the_places_that_are_left_by_their_turns(
+def test_bulk_images_get_the_remaining_places_in_the_order_of_their_turns(
     prepared: Prepared, engine: Engine, sent: list[tuple[str, UUID]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capacity, "short_batch", lambda: 2)
-    first, second, third, waits = (prepared(shade, priority="bulk") for shade in (100, 101, 102, 103))
-    Image.objects.filter(pk=waits.pk).update(priority="interactive")
-    waits.readings.update(priority="interactive")
+    first, second, third, interactive = (prepared(shade, priority="bulk") for shade in (100, 101, 102, 103))
+    Image.objects.filter(pk=interactive.pk).update(priority="interactive")
+    interactive.readings.update(priority="interactive")
     for turn, image in enumerate((first, second, third)):
         image.readings.update(turn=turn)
     bulk = messages(third, queue="infer.bulk")
     sent.clear()
-    assert tasks.infer.run([*messages(waits), *bulk], uuid4()) == 2
-    assert states(waits, first) == [SUCCEEDED] * 2
-    assert [what for what, _ in sent] == ["wake"], "more may wait"
+    assert tasks.infer.run([*messages(interactive), *bulk], uuid4()) == 2
+    assert states(interactive, first) == [SUCCEEDED] * 2
+    assert [kind for kind, _ in sent] == ["wake"], "more may wait"
     assert tasks.infer.run(messages(third, queue="infer.bulk", alone=True), uuid4()) == 1
     assert states(second, third) == [(Status.READY, ""), SUCCEEDED]
     sent.clear()
@@ -166,7 +166,7 @@ def test_bulk_images_get_the_places_that_are_left_by_their_turns(
 @pytest.mark.parametrize(("chosen", "used", "label"), [
     ("screening", "screening", "PNEUMONIA"), ("", "balanced", "NORMAL"), ("unknown", "balanced", "NORMAL"),
 ])  # fmt: skip
-def test_a_departments_results_have_its_operating_point(
+def test_a_departments_results_use_its_operating_point(
     prepared: Prepared,
     engine: Engine,
     models: Path,
@@ -182,75 +182,77 @@ def test_a_departments_results_have_its_operating_point(
         Department.objects.create(name=slug, slug=slug, operating_point=point)
         for slug, point in (("a", chosen), ("b", ""))
     )
-    mine, theirs, own = (
+    mine, theirs, guests = (
         prepared(102, bundle="chest-1.3.0", **owner)
         for owner in ({"department": department, "guest": None}, {"department": other, "guest": None}, {})
     )
-    assert reader.read_batch([mine.pk, theirs.pk, own.pk]) == 3
-    results = [image.result for image in reread(mine, theirs, own)]
+    assert reader.read_batch([mine.pk, theirs.pk, guests.pk]) == 3
+    results = [image.result for image in refreshed(mine, theirs, guests)]
     assert [(result.label, result.operating_point, result.threshold) for result in results if result] == [
         (label, used, {"screening": 0.2, "balanced": 0.6}[used]),
         ("NORMAL", "balanced", 0.6),
         ("NORMAL", "balanced", 0.6),
     ]
-    assert {result.group for result in results if result} == {"unclear"}, "the group does not depend on it"
+    assert {result.group for result in results if result} == {"unclear"}, (
+        "the group does not depend on the operating point"
+    )
 
 
-def test_a_departments_own_calibration_makes_its_results(prepared: Prepared, engine: Engine) -> None:
+def test_a_departments_results_use_its_own_calibration(prepared: Prepared, engine: Engine) -> None:
     ward, other = (Department.objects.create(name=slug, slug=slug, operating_point="default") for slug in "ab")
     chosen = {"slope": 1.0, "intercept": -2.0, "unclear_from": 0.1, "positive_from": 0.3, "answers": {"normal": {}}}
-    made = calibrations.apply(Identity(), ward, "chest-1.2.0", **chosen)
+    calibration = calibrations.apply(Identity(), ward, "chest-1.2.0", **chosen)
     calibrations.apply(Identity(), other, "chest-0.9.0", **chosen)  # for another model
-    images = [prepared(204, department=of, guest=None) for of in (ward, other)]
+    images = [prepared(204, department=department, guest=None) for department in (ward, other)]
     reader.read_batch([image.pk for image in images])
-    mine, theirs = (image.result for image in reread(*images))
+    mine, theirs = (image.result for image in refreshed(*images))
     assert (mine.operating_point, mine.threshold, mine.label, mine.group) == ("local", 0.3, "PNEUMONIA", "positive")
     # The odds of 4 to 1 that the engine gives become 4 to e².
     assert mine.probability == mine.probabilities["PNEUMONIA"] == pytest.approx(4 / (4 + math.exp(2)), abs=1e-3)
     assert (mine.unclear_from, mine.positive_from) == (0.1, 0.3)
-    assert mine.calibration == made.stated
+    assert mine.calibration == calibration.stated
     assert (theirs.operating_point, theirs.probability, theirs.calibration) == ("default", pytest.approx(0.8), None)
-    calibrations.undo(Identity(), ward, made.pk)
+    calibrations.undo(Identity(), ward, calibration.pk)
     later = prepared(204, department=ward, guest=None)
     reader.read_batch([later.pk])
-    before, after = (image.result for image in reread(images[0], later))
-    assert (before.calibration, after.calibration) == (made.stated, None), "what is there stays"
+    before, after = (image.result for image in refreshed(images[0], later))
+    assert (before.calibration, after.calibration) == (calibration.stated, None), "an earlier result does not change"
 
 
-def test_where_a_map_is_outside_the_lungs_the_departments_own_bounds_say_whether_that_matters(
+def test_the_warning_about_a_map_outside_the_lungs_follows_the_departments_bounds(
     prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer of 0.2, which the model's own bounds call negative, and one of 0.8 that the department's call so."""
+    """0.2 is negative by the model's own bounds, and 0.8 is negative by the bounds of one department."""
     monkeypatch.setattr(evidence, "is_outside", lambda maps, _: np.ones(len(maps), bool))
     low, high = (Department.objects.create(name=slug, slug=slug, operating_point="default") for slug in "ab")
-    for of, unclear in ((low, 0.1), (high, 0.9)):
+    for department, unclear in ((low, 0.1), (high, 0.9)):
         chosen = {"slope": 1.0, "intercept": 0.0, "unclear_from": unclear, "positive_from": 0.95, "answers": {}}
-        calibrations.apply(Identity(), of, "chest-1.2.0", **chosen)
+        calibrations.apply(Identity(), department, "chest-1.2.0", **chosen)
     shades = ((51, low), (51, None), (204, high), (204, None))
-    images = [prepared(shade, department=of, **({"guest": None} if of else {})) for shade, of in shades]
+    images = [prepared(shade, department=ward, **({"guest": None} if ward else {})) for shade, ward in shades]
     reader.read_batch([image.pk for image in images])
-    codes = [[one["code"] for one in image.result.warnings] for image in reread(*images) if image.result]
+    codes = [[warning["code"] for warning in image.result.warnings] for image in refreshed(*images) if image.result]
     assert codes == [["evidence_outside_lungs"], [], [], ["evidence_outside_lungs"]]
 
 
-def test_only_what_was_written_is_counted_and_logged(
+def test_only_results_that_were_written_are_counted_and_logged(
     prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, cancelled = prepared(100), prepared(101)
     recorded: list[Any] = []
-    monkeypatch.setattr(reader, "_record", lambda written, *_: recorded.extend(one.image_id for one in written))
-    engine.meanwhile = lambda: cancellation.cancel_image(cancelled)
+    monkeypatch.setattr(reader, "_record", lambda written, *_: recorded.extend(result.image_id for result in written))
+    engine.during_read = lambda: cancellation.cancel_image(cancelled)
     assert reader.read_batch([kept.pk, cancelled.pk]) == 1
     assert recorded == [kept.pk]
 
 
-def test_a_worker_reads_what_is_for_its_own_model_only(prepared: Prepared, engine: Engine) -> None:
+def test_a_worker_reads_only_for_its_own_model(prepared: Prepared, engine: Engine) -> None:
     own, other = prepared(100), prepared(101, bundle="chest-2.0.0")
     assert reader.read_batch([own.pk, other.pk]) == 1
     assert states(own, other) == [SUCCEEDED, (Status.READY, "")]
 
 
-def test_what_a_slow_machine_cannot_read_in_one_batch_is_sent_again(
+def test_images_that_a_slow_machine_cannot_read_in_one_batch_are_sent_again(
     prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch, sent: list[Any]
 ) -> None:
     slow = reader.Reader(bundle.current(), engine, None, Inputs(224, "chest-1.2.0"), max_batch=2)
@@ -278,7 +280,7 @@ def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
     monkeypatch.setattr(engines, "load", load)
     for shade in (100, 101):
         assert reader.read_batch([prepared(shade).pk]) == 1
-    [(path, played)] = loaded
+    [(path, fake)] = loaded
     assert path == bundle.current().path
-    assert played.warmed_for == settings.MAX_BATCH
-    assert played.batches == [[0], *[[0, 0]] * capacity.ROUNDS, [100], [101]], "the first were only measured"
+    assert fake.warmed_for == settings.MAX_BATCH
+    assert fake.batches == [[0], *[[0, 0]] * capacity.ROUNDS, [100], [101]], "the first batches were only measured"

@@ -1,4 +1,4 @@
-"""A storage that is unreachable fails no image: it waits for another attempt. A file that is gone does."""
+"""While the storage is unreachable no image fails: each waits for another attempt. A missing file fails its image."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,34 +24,36 @@ ZIP = synthetic.zip_of({"a.jpg": synthetic.xray_jpeg(size=(160, 120))})
 
 
 @pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def make_unreachable(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Make the storage unreachable, optionally only for names with a prefix."""
-    opened = LocalStorage._open
+    open_file = LocalStorage._open
 
-    def leave(prefix: str = "") -> None:
+    def disconnect(prefix: str = "") -> None:
         def fail(self: LocalStorage, name: str, mode: str = "rb") -> Any:
             if name.startswith(prefix):
                 raise StorageUnavailable("connect timeout")
-            return opened(self, name, mode)
+            return open_file(self, name, mode)
 
         monkeypatch.setattr(LocalStorage, "_open", fail)
 
-    return leave
+    return disconnect
 
 
 @pytest.fixture
 def archive(db: None) -> Archive:
     study = Study.objects.create(guest=uuid4())
-    made = Archive(study=study, filename="a.zip", total=1, dispatched_at=timezone.now())
-    made.file = default_storage.save(f"archives/{made.pk}.zip", ContentFile(ZIP))
-    made.save(force_insert=True)
-    return made
+    created = Archive(study=study, filename="a.zip", total=1, dispatched_at=timezone.now())
+    created.file = default_storage.save(f"archives/{created.pk}.zip", ContentFile(ZIP))
+    created.save(force_insert=True)
+    return created
 
 
 @pytest.mark.usefixtures("installed")
-def test_an_upload_waits(upload: Callable[..., Image], away: Callable[..., None], monkeypatch: Any) -> None:
+def test_an_upload_waits_for_the_storage(
+    upload: Callable[..., Image], make_unreachable: Callable[..., None], monkeypatch: Any
+) -> None:
     image = upload()
-    away()
+    make_unreachable()
     for _ in range(5):
         with pytest.raises(StorageUnavailable):
             tasks.ingest(str(image.pk))
@@ -61,7 +63,7 @@ def test_an_upload_waits(upload: Callable[..., Image], away: Callable[..., None]
 
 
 @pytest.mark.usefixtures("installed")
-def test_an_upload_waits_where_the_volume_is_not_mounted(upload: Callable[..., Image], storage: Path) -> None:
+def test_an_upload_waits_until_the_volume_is_mounted(upload: Callable[..., Image], storage: Path) -> None:
     image = upload()
     storage.rename(storage.with_name("elsewhere"))
     for folder_is_there in (False, True):
@@ -73,32 +75,34 @@ def test_an_upload_waits_where_the_volume_is_not_mounted(upload: Callable[..., I
     assert (image.status, image.attempts) == (Status.QUEUED, 0)
 
 
-def test_those_of_a_batch_that_cannot_be_had_go_back_and_the_others_are_read(
-    prepared: Callable[..., Image], away: Callable[..., None]
+def test_images_with_unreachable_inputs_are_released_and_the_others_are_read(
+    prepared: Callable[..., Image], make_unreachable: Callable[..., None]
 ) -> None:
-    there, not_there = prepared(51), prepared(102)
-    away(f"inputs/{not_there.pk}")
+    reachable, unreachable = prepared(51), prepared(102)
+    make_unreachable(f"inputs/{unreachable.pk}")
     for _ in range(5):
-        assert reader.read_batch([there.pk, not_there.pk]) in (0, 1)
-    there.refresh_from_db()
-    not_there.refresh_from_db()
-    assert there.status == Status.SUCCEEDED
-    assert not_there.status == Status.READY
-    assert (not_there.reading.attempts, not_there.reading.claim) == (0, None)
+        assert reader.read_batch([reachable.pk, unreachable.pk]) in (0, 1)
+    reachable.refresh_from_db()
+    unreachable.refresh_from_db()
+    assert reachable.status == Status.SUCCEEDED
+    assert unreachable.status == Status.READY
+    assert (unreachable.reading.attempts, unreachable.reading.claim) == (0, None)
 
 
-def test_inputs_distinguish_the_three_faults(prepared: Callable[..., Image], away: Callable[..., None]) -> None:
-    there, gone, not_there = prepared(1), prepared(2), prepared(3)
-    default_storage.delete(gone.reading.input.name)
-    away(f"inputs/{not_there.pk}")
-    found = Inputs(224, "chest-1.2.0").load([one.reading for one in (there, gone, not_there)])
-    assert list(found) == [there.pk, gone.pk]
-    assert found[gone.pk] is None
-    assert np.asarray(found[there.pk])[0, 0] == 1
+def test_missing_and_unreachable_inputs_are_distinguished(
+    prepared: Callable[..., Image], make_unreachable: Callable[..., None]
+) -> None:
+    reachable, missing, unreachable = prepared(1), prepared(2), prepared(3)
+    default_storage.delete(missing.reading.input.name)
+    make_unreachable(f"inputs/{unreachable.pk}")
+    found = Inputs(224, "chest-1.2.0").load([image.reading for image in (reachable, missing, unreachable)])
+    assert list(found) == [reachable.pk, missing.pk]
+    assert found[missing.pk] is None
+    assert np.asarray(found[reachable.pk])[0, 0] == 1
 
 
-def test_a_zip_waits(archive: Archive, away: Callable[..., None], monkeypatch: Any) -> None:
-    away()
+def test_a_zip_waits_for_the_storage(archive: Archive, make_unreachable: Callable[..., None], monkeypatch: Any) -> None:
+    make_unreachable()
     for _ in range(5):
         with pytest.raises(StorageUnavailable):
             tasks.unpack(str(archive.pk))
@@ -107,7 +111,7 @@ def test_a_zip_waits(archive: Archive, away: Callable[..., None], monkeypatch: A
     assert (archive.state, archive.attempts) == (Archive.State.UNPACKING, 0)
 
 
-def test_a_zip_that_is_gone_fails_with_its_code(archive: Archive) -> None:
+def test_a_missing_zip_fails_with_its_code(archive: Archive) -> None:
     default_storage.save(f"archives/{uuid4()}.zip", ContentFile(b"another"))
     default_storage.delete(archive.file.name)
     tasks.unpack(str(archive.pk))
