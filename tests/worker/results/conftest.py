@@ -1,4 +1,4 @@
-"""Images that came as DICOM files and have been read."""
+"""Fixtures: images that were received as DICOM files and have been read, and destinations."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ def department(db: None) -> Department:
 
 
 @pytest.fixture
-def came(department: Department, upload: Callable[..., Image]) -> Callable[..., Image]:
-    """Make an image of the department that came as a DICOM file, with its result; "group" is the model's."""
+def dicom_image(department: Department, upload: Callable[..., Image]) -> Callable[..., Image]:
+    """Make an image of the department, received as a DICOM file, with its result. "group" is the model's."""
 
     def make(number: int = 1, group: str = "positive", content: bytes = b"", **fields: Any) -> Image:
         content = content or source_files.cr(number)
@@ -59,7 +59,7 @@ def came(department: Department, upload: Callable[..., Image]) -> Callable[..., 
 
 
 @pytest.fixture
-def revised() -> Callable[..., Revision]:
+def make_revision() -> Callable[..., Revision]:
     """Write a revision of an image's result."""
 
     def write(image: Image, number: int = 1, **fields: Any) -> Revision:

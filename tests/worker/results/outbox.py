@@ -1,4 +1,4 @@
-"""Let results go through the outbox, as the service does."""
+"""Send results through the outbox, as the service does."""
 
 import socket
 
@@ -11,8 +11,8 @@ from webapp.studies.services import completion
 from worker.deliver import delivering
 
 
-def tell(*images):
-    """Let the outbox know that results are new, as whatever writes them does."""
+def announce(*images):
+    """Announce new results to the outbox, as the code that writes them does."""
     with transaction.atomic():
         completion.announce_results(Image.objects.filter(pk__in=[image.pk for image in images]))
 

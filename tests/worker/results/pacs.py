@@ -1,4 +1,4 @@
-"""A PACS for tests: it stores what comes, or does not."""
+"""A PACS for tests, which stores what it receives or refuses it."""
 
 import threading
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from worker.dicom.contexts import VERIFICATION
 
 @dataclass
 class Pacs:
-    """What it has stored, by SOP Instance UID, in the order in which it came; and what it answers."""
+    """What it has stored, by SOP Instance UID in the order of arrival, and how it answers."""
 
     port: int = 0
     status: int = 0x0000
     stored: dict[str, Dataset] = field(default_factory=dict)
     received: int = 0
-    #: Those of what it was asked to keep that it does not.
+    #: SOP Instance UIDs that it reports as not stored.
     lost: set[str] = field(default_factory=set)
     silent: bool = False
 
@@ -34,17 +34,17 @@ class Pacs:
         return self.status
 
     def commit(self, event: evt.Event) -> tuple[int, None]:
-        """Answer in the same association, as small archives do."""
-        asked, said = event.action_information, Dataset()
-        said.TransactionUID = asked.TransactionUID
-        uids = [one.ReferencedSOPInstanceUID for one in asked.ReferencedSOPSequence]
+        """Report over the same association, as small archives do."""
+        request, response = event.action_information, Dataset()
+        response.TransactionUID = request.TransactionUID
+        uids = [item.ReferencedSOPInstanceUID for item in request.ReferencedSOPSequence]
         failed = self.lost.intersection(uids) | set(uids).difference(self.stored)
-        said.ReferencedSOPSequence = [committing.reference(CLASSES[0], uid) for uid in set(uids) - failed]
+        response.ReferencedSOPSequence = [committing.reference(CLASSES[0], uid) for uid in set(uids) - failed]
         if failed:
-            said.FailedSOPSequence = [committing.reference(CLASSES[0], uid) for uid in failed]
-            for one in said.FailedSOPSequence:
-                one.FailureReason = 0x0112
-        report = (said, 2 if failed else 1, committing.CLASS, committing.INSTANCE)
+            response.FailedSOPSequence = [committing.reference(CLASSES[0], uid) for uid in failed]
+            for item in response.FailedSOPSequence:
+                item.FailureReason = 0x0112
+        report = (response, 2 if failed else 1, committing.CLASS, committing.INSTANCE)
         if not self.silent:
             threading.Timer(0.1, event.assoc.send_n_event_report, report).start()
         return 0x0000, None
@@ -61,7 +61,7 @@ def running(
     syntax: str = ExplicitVRLittleEndian,
     commits: bool = False,
 ) -> Iterator[Pacs]:
-    """Run one that takes some classes in one transfer syntax."""
+    """Run a PACS that accepts some SOP classes in one transfer syntax."""
     entity = AE(ae_title=ae_title)
     entity.require_called_aet = True
     entity.add_supported_context(VERIFICATION, [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
@@ -69,11 +69,11 @@ def running(
         entity.add_supported_context(committing.CLASS)
     for class_uid in classes:
         entity.add_supported_context(class_uid, syntax)
-    made = Pacs()
-    handlers = [(evt.EVT_C_STORE, made.store), (evt.EVT_N_ACTION, made.commit)]
+    archive = Pacs()
+    handlers = [(evt.EVT_C_STORE, archive.store), (evt.EVT_N_ACTION, archive.commit)]
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
-    made.port = server.socket.getsockname()[1]
+    archive.port = server.socket.getsockname()[1]
     try:
-        yield made
+        yield archive
     finally:
         server.shutdown()

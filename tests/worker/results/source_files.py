@@ -1,4 +1,4 @@
-"""Small DICOM files of a chest X-ray that nobody has."""
+"""Small synthetic DICOM files of chest X-rays."""
 
 import io
 from typing import Any
@@ -17,8 +17,8 @@ def cr(number: int = 1, side: int = 64, **attributes: Any) -> bytes:
     meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
     meta.MediaStorageSOPInstanceUID = f"{ROOT}.1.1.{number}"
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made = Dataset()
-    made.file_meta = meta
+    dataset = Dataset()
+    dataset.file_meta = meta
     values = {
         "SpecificCharacterSet": "ISO_IR 192",
         "SOPClassUID": ComputedRadiographyImageStorage,
@@ -53,8 +53,8 @@ def cr(number: int = 1, side: int = 64, **attributes: Any) -> bytes:
     }
     for name, value in values.items():
         if value is not None:
-            setattr(made, name, value)
-    made.PixelData = np.random.default_rng(number).integers(0, 4096, (side, side), np.uint16).tobytes()
+            setattr(dataset, name, value)
+    dataset.PixelData = np.random.default_rng(number).integers(0, 4096, (side, side), np.uint16).tobytes()
     stream = io.BytesIO()
-    made.save_as(stream, enforce_file_format=True)
+    dataset.save_as(stream, enforce_file_format=True)
     return stream.getvalue()

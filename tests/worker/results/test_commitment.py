@@ -1,4 +1,4 @@
-"""A destination is asked whether it keeps what it got; what it does not keep is sent again."""
+"""Storage commitment: a destination is asked what it stores, and gets again what it does not store."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from tests.worker.results import pacs
-from tests.worker.results.outbox import deliver, make_due, tell
+from tests.worker.results.outbox import announce, deliver, make_due
 from webapp.dicom import access
 from webapp.dicom.models import Commitment
 from webapp.dicom.services import commitments
@@ -14,29 +14,29 @@ from webapp.studies.outbox.models import Delivery, State
 from worker.deliver.dicom import commitment
 
 
-def kept(receiver):
+def states(receiver):
     return [
         (row.payload["event"], row.state, row.committed) for row in access.deliveries(receiver).order_by("created_at")
     ]
 
 
-def test_a_destination_that_keeps_what_it_got_says_so(came, destination):
+def test_a_destination_confirms_what_it_stores(dicom_image, destination):
     with pacs.running(commits=True) as archive:
         receiver = destination(archive.port, commitment=True)
-        tell(came())
+        announce(dicom_image())
         assert deliver() == {"delivered": 3}
-    assert kept(receiver) == [("dicom.result", "delivered", True), ("dicom.commitment", "delivered", None)]
+    assert states(receiver) == [("dicom.result", "delivered", True), ("dicom.commitment", "delivered", None)]
     assert Delivery.objects.latest("created_at").attempts_made[0]["outcome"] == "committed itself to keep it"
 
 
-def test_what_it_does_not_keep_is_sent_again_until_it_does(came, destination):
+def test_objects_that_are_not_stored_are_sent_again_until_they_are(dicom_image, destination):
     with pacs.running(commits=True) as archive:
         receiver = destination(archive.port, commitment=True)
-        tell(came())
+        announce(dicom_image())
         deliver()
         sent = Delivery.objects.get(payload__event="dicom.result")
         archive.lost.update(archive.stored)
-        commitments.ask_for(sent, [(one.SOPClassUID, uid) for uid, one in archive.stored.items()])
+        commitments.ask_for(sent, [(data.SOPClassUID, uid) for uid, data in archive.stored.items()])
         Commitment.objects.all().delete()
         deliver()
         sent.refresh_from_db()
@@ -46,25 +46,25 @@ def test_what_it_does_not_keep_is_sent_again_until_it_does(came, destination):
         make_due()
         assert set(deliver()) == {"delivered"}
         assert archive.received == 4
-    assert kept(receiver)[0] == ("dicom.result", "delivered", True)
+    assert states(receiver)[0] == ("dicom.result", "delivered", True)
 
 
 @pytest.mark.long
-def test_one_that_offers_nothing_like_that_has_the_results_all_the_same(came, destination, archive):
+def test_a_destination_without_storage_commitment_still_gets_the_results(dicom_image, destination, archive):
     destination(archive.port, commitment=True)
-    tell(came())
+    announce(dicom_image())
     assert deliver() == {"delivered": 3}
     assert not Commitment.objects.exists()
     assert Delivery.objects.latest("created_at").attempts_made[0]["outcome"] == "it offers no storage commitment"
 
 
 @pytest.mark.long
-def test_one_that_does_not_answer_is_asked_again_an_hour_later(came, destination, monkeypatch):
+def test_a_destination_that_does_not_answer_is_asked_again_an_hour_later(dicom_image, destination, monkeypatch):
     monkeypatch.setattr(commitment, "SAME_ASSOCIATION_SECONDS", 0.01)
     with pacs.running(commits=True) as archive:
         archive.silent = True
         destination(archive.port, commitment=True)
-        tell(came())
+        announce(dicom_image())
         assert deliver() == {"delivered": 2, "failed": 1}
         make_due()
         assert deliver() == {"failed": 1}
@@ -76,13 +76,13 @@ def test_one_that_does_not_answer_is_asked_again_an_hour_later(came, destination
         assert Commitment.objects.count() == 2
 
 
-@pytest.mark.parametrize(("by", "known"), [("PACS", True), ("OTHER", False)])
-def test_only_who_was_asked_may_answer(came, destination, archive, by, known):
+@pytest.mark.parametrize(("ae_title", "accepted"), [("PACS", True), ("OTHER", False)])
+def test_only_the_destination_that_was_asked_may_answer(dicom_image, destination, archive, ae_title, accepted):
     destination(archive.port)
-    tell(came())
+    announce(dicom_image())
     deliver()
-    asked = commitments.begin(Delivery.objects.get(payload__event="dicom.result"))
-    assert commitments.answered(asked.transaction_uid, "", by) is known
+    request = commitments.begin(Delivery.objects.get(payload__event="dicom.result"))
+    assert commitments.answered(request.transaction_uid, "", ae_title) is accepted
     assert not commitments.answered("2.25.1", "", "PACS")
-    asked.refresh_from_db()
-    assert asked.committed is (True if known else None)
+    request.refresh_from_db()
+    assert request.committed is (True if accepted else None)

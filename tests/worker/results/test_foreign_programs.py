@@ -1,4 +1,4 @@
-"""Results by programs that others wrote: DCMTK's storescp and dsrdump, and dicom3tools' dciodvfy."""
+"""Results checked with third-party programs: DCMTK's storescp and dsrdump, and dicom3tools' dciodvfy."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from tests.worker.results.outbox import deliver, free_port, make_due, tell
+from tests.worker.results.outbox import announce, deliver, free_port, make_due
 from webapp.reviews.services import review
 from worker.deliver.dicom import making
 
@@ -24,26 +24,26 @@ def needs(*programs: str) -> pytest.MarkDecorator:
 @pytest.mark.parametrize(
     "fields", [{}, {"verdict": "NORMAL"}, {"verdict": "PNEUMONIA", "group": "unclear"}, {"group": "unusable"}]
 )
-def test_each_object_is_valid_and_can_be_printed(came, revised, tmp_path, fields):
-    image = came(group=fields.get("group", "positive"))
-    revised(image)
-    made = making.make(revised(image, 2, **fields))
-    assert len(made) >= 2
-    for one in made:
-        path = tmp_path / f"{one.Modality}.dcm"
-        one.save_as(path, enforce_file_format=True)
-        found = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
-        assert "Error" not in found.stdout + found.stderr, found.stderr
-        if one.Modality != "OT":
+def test_each_object_is_valid_and_can_be_printed(dicom_image, make_revision, tmp_path, fields):
+    image = dicom_image(group=fields.get("group", "positive"))
+    make_revision(image)
+    objects = making.make(make_revision(image, 2, **fields))
+    assert len(objects) >= 2
+    for data in objects:
+        path = tmp_path / f"{data.Modality}.dcm"
+        data.save_as(path, enforce_file_format=True)
+        validation = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
+        assert "Error" not in validation.stdout + validation.stderr, validation.stderr
+        if data.Modality != "OT":
             tree = subprocess.run(["dsrdump", path], capture_output=True, text=True, check=True).stdout
             assert "PneumoQueue" in tree
-            assert ("Pneumonia" if one.Modality == "SR" else "Rejected for Patient Safety Reasons") in tree
+            assert ("Pneumonia" if data.Modality == "SR" else "Rejected for Patient Safety Reasons") in tree
 
 
 def storescp(port: int, folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
     command = ["storescp", "--aetitle", "PACS", "--output-directory", folder, "--unique-filenames", str(port)]
-    started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(100):
         if (
             subprocess.run(
@@ -51,17 +51,17 @@ def storescp(port: int, folder: Path) -> subprocess.Popen[bytes]:
             ).returncode
             == 0
         ):
-            return started
+            return process
         time.sleep(0.1)
     raise AssertionError("storescp did not start")
 
 
 @needs("storescp", "echoscu")
-def test_what_was_made_while_the_archive_was_off_arrives_when_it_is_on(came, destination, reader, tmp_path):
+def test_results_made_while_the_archive_was_off_arrive_when_it_is_on(dicom_image, destination, reader, tmp_path):
     port = free_port()
     destination(port, host="localhost")
-    images = [came(number) for number in range(4)]
-    tell(*images)
+    images = [dicom_image(number) for number in range(4)]
+    announce(*images)
     assert deliver() == {"delivered": 1, "failed": 1}
     review(images[0], reader, "NORMAL")
     assert deliver() == {"delivered": 1}

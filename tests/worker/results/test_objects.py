@@ -1,4 +1,4 @@
-"""Results as DICOM objects: what they say, for whom, and under which UIDs."""
+"""Results as DICOM objects: their content, their patients and their UIDs."""
 
 import io
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.deliver.dicom import making, report
 
 
-def written(made):
-    """An object as its receiver has it."""
+def written(data):
+    """An object's bytes, as its receiver gets them."""
     stream = io.BytesIO()
-    made.save_as(stream, enforce_file_format=True)
+    data.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
 
 
-def arrived(made):
-    return [dcmread(io.BytesIO(written(one))) for one in made]
+def arrived(objects):
+    return [dcmread(io.BytesIO(written(data))) for data in objects]
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportContent:
     presence: str
     percent: float | None
     algorithm: dict
@@ -35,8 +35,8 @@ class Told:
     comments: str
 
 
-def told(data):
-    """What highdicom's reader finds in a report."""
+def report_content(data):
+    """The content of a report, as highdicom reads it."""
     document = Comprehensive3DSR.from_dataset(data)
     [group] = document.content.get_image_measurement_groups()
     assert group.finding_type == report.PNEUMONIA
@@ -48,7 +48,7 @@ def told(data):
     if measured:
         assert measured[0].unit == codes.UCUM.Percent
     [source] = group.source_images
-    return Told(
+    return ReportContent(
         evaluated.value.meaning,
         measured[0].value if measured else None,
         algorithm,
@@ -57,46 +57,46 @@ def told(data):
     )
 
 
-def test_a_result_is_a_report_and_a_picture_of_the_same_study(came, revised):
-    image = came()
-    found, shown = arrived(making.make(revised(image, warnings=["age_outside_training"])))
+def test_a_result_is_a_report_and_a_picture_of_the_same_study(dicom_image, make_revision):
+    image = dicom_image()
+    sr, picture = arrived(making.make(make_revision(image, warnings=["age_outside_training"])))
     source = dcmread(io.BytesIO(source_files.cr()))
-    for data in (found, shown):
+    for data in (sr, picture):
         assert data.StudyInstanceUID == source.StudyInstanceUID
         assert data.SeriesInstanceUID != source.SeriesInstanceUID
         assert (str(data.PatientName), data.PatientID) == (source_files.PATIENT, source.PatientID)
         assert (data.PatientBirthDate, data.AccessionNumber) == (source.PatientBirthDate, source.AccessionNumber)
         assert "not for diagnosis" in data.SeriesDescription
         assert data.SOPInstanceUID.startswith("2.25.")
-    assert len({found.SeriesInstanceUID, shown.SeriesInstanceUID, found.SOPInstanceUID, shown.SOPInstanceUID}) == 4
-    said = told(found)
-    assert (said.presence, said.percent, said.source) == ("Present", 93.12, source.SOPInstanceUID)
-    assert said.algorithm == [
+    assert len({sr.SeriesInstanceUID, picture.SeriesInstanceUID, sr.SOPInstanceUID, picture.SOPInstanceUID}) == 4
+    content = report_content(sr)
+    assert (content.presence, content.percent, content.source) == ("Present", 93.12, source.SOPInstanceUID)
+    assert content.algorithm == [
         "vgg16-pneumonia", "1.2.0", "PneumoQueue", "operating point: balanced", "threshold: 45.67 %",
     ]  # fmt: skip
-    assert "Not for diagnosis" in said.comments
-    assert "the age is outside of one to five" in said.comments
-    [of] = shown.SourceImageSequence
-    assert of.ReferencedSOPInstanceUID == source.SOPInstanceUID
-    # The picture is in colour, and beneath it is a band with words.
-    pixels = shown.pixel_array
+    assert "Not for diagnosis" in content.comments
+    assert "the age is outside of one to five" in content.comments
+    [reference] = picture.SourceImageSequence
+    assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
+    # The picture is in colour, with a band of text below it.
+    pixels = picture.pixel_array
     assert pixels.shape[1] == 200
     assert (pixels[:201, :, 0] > pixels[:201, :, 2]).any()
     assert (pixels[202:] == 255).any()
 
 
-def test_the_same_result_is_always_the_same_objects(came, revised):
-    revision = revised(came())
-    first, second = ([written(one) for one in making.make(revision)] for _ in range(2))
+def test_the_same_result_always_makes_the_same_objects(dicom_image, make_revision):
+    revision = make_revision(dicom_image())
+    first, second = ([written(data) for data in making.make(revision)] for _ in range(2))
     assert first == second
 
 
-def test_another_image_department_or_revision_gets_other_uids(came, revised):
+def test_another_image_or_revision_gets_other_uids(dicom_image, make_revision):
     uids = set()
-    for image in (came(1), came(2)):
+    for image in (dicom_image(1), dicom_image(2)):
         for number in (1, 2):
-            uids |= {one.SOPInstanceUID for one in making.make(revised(image, number))}
-    # Report and picture of each, and what rejects the first of either.
+            uids |= {data.SOPInstanceUID for data in making.make(make_revision(image, number))}
+    # A report and a picture for each revision, and for each image an object that rejects those of the first revision.
     assert len(uids) == 10
 
 
@@ -104,37 +104,37 @@ def test_another_image_department_or_revision_gets_other_uids(came, revised):
     ("group", "presence", "percent"),
     [("unclear", "Presence Undetermined", 93.12), ("negative", "Absent", 93.12), ("unusable", "Not Evaluated", None)],
 )
-def test_each_group_says_what_it_means(came, revised, group, presence, percent):
-    objects = arrived(making.make(revised(came(group=group), group=group)))
-    said = told(objects[0])
-    assert (said.presence, said.percent) == (presence, percent)
-    # Nothing is shown of what could not be used.
+def test_each_group_has_its_finding_and_its_objects(dicom_image, make_revision, group, presence, percent):
+    objects = arrived(making.make(make_revision(dicom_image(group=group), group=group)))
+    content = report_content(objects[0])
+    assert (content.presence, content.percent) == (presence, percent)
+    # There is no picture of an unusable image.
     assert len(objects) == (1 if group == "unusable" else 2)
-    assert ("probability" in said.comments) == (group != "unusable")
+    assert ("probability" in content.comments) == (group != "unusable")
 
 
-def test_a_reader_who_overrules_supersedes_the_report_and_rejects_the_first(came, revised):
-    image = came()
-    first = arrived(making.make(revised(image)))
-    second = arrived(making.make(revised(image, 2, verdict="NORMAL")))
-    assert [one.Modality for one in second] == ["SR", "KO"]
-    said = told(second[0])
-    assert (said.presence, said.percent, said.algorithm) == ("Absent", None, [])
-    assert "A reader's verdict: Normal. It overrules" in said.comments
+def test_an_overruling_verdict_supersedes_the_report_and_rejects_the_first_objects(dicom_image, make_revision):
+    image = dicom_image()
+    first = arrived(making.make(make_revision(image)))
+    second = arrived(making.make(make_revision(image, 2, verdict="NORMAL")))
+    assert [data.Modality for data in second] == ["SR", "KO"]
+    content = report_content(second[0])
+    assert (content.presence, content.percent, content.algorithm) == ("Absent", None, [])
+    assert "A reader's verdict: Normal. It overrules" in content.comments
     [study] = second[0].PredecessorDocumentsSequence
     [series] = study.ReferencedSeriesSequence
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first[0].SOPInstanceUID
     rejection = KeyObjectSelectionDocument.from_dataset(second[1])
     assert rejection.ConceptNameCodeSequence[0].CodeValue == "113037"
-    for one in first:
-        study_uid, series_uid, _ = rejection.resolve_reference(one.SOPInstanceUID)
-        assert (study_uid, series_uid) == (one.StudyInstanceUID, one.SeriesInstanceUID)
+    for data in first:
+        study_uid, series_uid, _ = rejection.resolve_reference(data.SOPInstanceUID)
+        assert (study_uid, series_uid) == (data.StudyInstanceUID, data.SeriesInstanceUID)
 
 
-def test_what_a_destination_does_not_get_is_not_rejected_there(came, revised):
-    image = came()
-    revised(image)
-    revision = revised(image, 2, verdict="NORMAL")
+def test_a_rejection_names_only_objects_that_the_destination_gets(dicom_image, make_revision):
+    image = dicom_image()
+    make_revision(image)
+    revision = make_revision(image, 2, verdict="NORMAL")
     rejections = {
         len(made[-1].CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence): made[-1].SOPInstanceUID
         for made in (
@@ -144,28 +144,28 @@ def test_what_a_destination_does_not_get_is_not_rejected_there(came, revised):
     }
     assert set(rejections) == {1, 2}
     assert len(set(rejections.values())) == 2
-    assert [one.Modality for one in making.make(revision, reports=False)] == ["KO"]
+    assert [data.Modality for data in making.make(revision, reports=False)] == ["KO"]
 
 
-def test_a_file_with_little_in_it_is_enough(came, revised):
+def test_a_file_with_few_attributes_is_enough(dicom_image, make_revision):
     bare = dict.fromkeys(
         ("PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber",
          "PatientOrientation", "Manufacturer", "SpecificCharacterSet")
     )  # fmt: skip
-    objects = arrived(making.make(revised(came(content=source_files.cr(**bare)))))
-    assert [one.get("PatientID") for one in objects] == ["SYN-0042"] * 2
+    objects = arrived(making.make(make_revision(dicom_image(content=source_files.cr(**bare)))))
+    assert [data.get("PatientID") for data in objects] == ["SYN-0042"] * 2
     assert not objects[0].PatientName
 
 
-def test_other_character_sets_arrive_as_the_same_letters(came, revised):
+def test_names_in_other_character_sets_keep_their_letters(dicom_image, make_revision):
     content = source_files.cr(SpecificCharacterSet="ISO_IR 144", PatientName="Нгуен^Анна")
-    found, _ = arrived(making.make(revised(came(content=content))))
-    assert (str(found.PatientName), found.SpecificCharacterSet) == ("Нгуен^Анна", "ISO_IR 192")
+    sr, _ = arrived(making.make(make_revision(dicom_image(content=content))))
+    assert (str(sr.PatientName), sr.SpecificCharacterSet) == ("Нгуен^Анна", "ISO_IR 192")
 
 
-def test_a_file_that_is_no_dicom_or_gone_is_given_up(came, revised):
-    image = came()
-    revision = revised(image)
+def test_a_missing_or_invalid_file_is_given_up(dicom_image, make_revision):
+    image = dicom_image()
+    revision = make_revision(image)
     image.file.storage.delete(image.file.name)
     with pytest.raises(ObsoleteError):
         making.make(revision)
@@ -175,8 +175,8 @@ def test_a_file_that_is_no_dicom_or_gone_is_given_up(came, revised):
     assert refused.value.permanent
 
 
-def test_without_a_map_there_is_no_picture_of_another_reading(came, revised):
-    image = came()
-    revision = revised(image)
+def test_there_is_no_picture_without_a_reading_of_the_revisions_bundle(dicom_image, make_revision):
+    image = dicom_image()
+    revision = make_revision(image)
     Reading.objects.filter(image=image).update(bundle="another")
-    assert [one.Modality for one in making.make(revision)] == ["SR"]
+    assert [data.Modality for data in making.make(revision)] == ["SR"]

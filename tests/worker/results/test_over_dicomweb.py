@@ -1,4 +1,4 @@
-"""QIDO-RS and WADO-RS of what the service has made: reports, pictures and key objects, as they are delivered."""
+"""QIDO-RS and WADO-RS of result objects: reports, pictures and key objects, the same as delivered."""
 
 import io
 import os
@@ -15,7 +15,7 @@ from pydicom import dcmread
 
 from tests import dicomweb
 from tests.webapp.clients import Client, token_headers
-from tests.worker.results.outbox import deliver, tell
+from tests.worker.results.outbox import announce, deliver
 from webapp.audit.models import Entry
 from webapp.departments.models import Department, Membership
 from webapp.dicom import results
@@ -31,15 +31,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make at once what is asked for, as a worker does."""
+    """Make requested objects at once, as a worker does."""
     monkeypatch.setattr(dispatch, "send_make", making.keep)
 
 
 @pytest.fixture
-def told(came: Any, reader: Any) -> Any:
+def overruled(dicom_image: Any, reader: Any) -> Any:
     """An image whose result a reader has overruled."""
-    image = came()
-    tell(image)
+    image = dicom_image()
+    announce(image)
     deliver()
     review(image, reader, "NORMAL")
     deliver()
@@ -53,45 +53,45 @@ def client(reader: Any) -> Client:
 
 def written(revision: Revision) -> list[bytes]:
     files = []
-    for one in making.make(revision):
+    for data in making.make(revision):
         stream = io.BytesIO()
-        one.save_as(stream, enforce_file_format=True)
+        data.save_as(stream, enforce_file_format=True)
         files.append(stream.getvalue())
     return files
 
 
 @pytest.mark.long
-def test_dicomweb_client_finds_and_retrieves_what_was_made(told, reader, worker, transactional_db):
+def test_dicomweb_client_finds_and_retrieves_result_objects(overruled, reader, worker, transactional_db):
     session = requests.Session()
     session.headers["Authorization"] = token_headers(reader.user)["Authorization"].replace("Token", "Bearer")
-    delivered = [content for revision in told.revisions.order_by("number") for content in written(revision)]
-    sets = {one.SOPInstanceUID: one for one in (dcmread(io.BytesIO(content)) for content in delivered)}
-    uid = told.instance.study_uid
+    delivered = [content for revision in overruled.revisions.order_by("number") for content in written(revision)]
+    datasets = {data.SOPInstanceUID: data for data in (dcmread(io.BytesIO(content)) for content in delivered)}
+    uid = overruled.instance.study_uid
     with dicomweb.served() as url:
         client = DICOMwebClient(f"{url}/dicomweb", session)
         [study] = client.search_for_studies(search_filters={"ModalitiesInStudy": "KO"})
-        assert study["00080061"]["Value"] == ["KO", "OT", "SR"]  # the image's own is not known here
+        assert study["00080061"]["Value"] == ["KO", "OT", "SR"]  # the image's own modality is not known here
         assert (study["00201206"]["Value"], study["00201208"]["Value"]) == ([5], [5])
         series = client.search_for_series(uid)
-        assert {one["0020000E"]["Value"][0] for one in series} == {
-            told.instance.series_uid, *(one.SeriesInstanceUID for one in sets.values()),
+        assert {row["0020000E"]["Value"][0] for row in series} == {
+            overruled.instance.series_uid, *(data.SeriesInstanceUID for data in datasets.values()),
         }  # fmt: skip
         [rejection] = client.search_for_instances(uid, search_filters={"SOPClassUID": results.REJECTION.class_uid})
-        place = [uid, rejection["0020000E"]["Value"][0], rejection["00080018"]["Value"][0]]
-        assert client.retrieve_instance(*place) == sets[place[2]]
-        whole = {one.SOPInstanceUID: one for one in client.retrieve_study(uid)}
-        assert whole.pop(told.instance_uid)
-        assert whole == sets
-        [picture] = [one for one in sets.values() if one.Modality == "OT"]
-        place = [uid, picture.SeriesInstanceUID, picture.SOPInstanceUID]
-        assert client.retrieve_instance_metadata(*place)["00080060"]["Value"] == ["OT"]
-        [frame] = client.retrieve_instance_frames(*place, [1])
+        uids = [uid, rejection["0020000E"]["Value"][0], rejection["00080018"]["Value"][0]]
+        assert client.retrieve_instance(*uids) == datasets[uids[2]]
+        whole = {data.SOPInstanceUID: data for data in client.retrieve_study(uid)}
+        assert whole.pop(overruled.instance_uid)
+        assert whole == datasets
+        [picture] = [data for data in datasets.values() if data.Modality == "OT"]
+        uids = [uid, picture.SeriesInstanceUID, picture.SOPInstanceUID]
+        assert client.retrieve_instance_metadata(*uids)["00080060"]["Value"] == ["OT"]
+        [frame] = client.retrieve_instance_frames(*uids, [1])
         assert frame == picture.PixelData[: len(frame)]
-        shown = Picture.open(io.BytesIO(client.retrieve_instance_rendered(*place, media_types=("image/jpeg",))))
+        shown = Picture.open(io.BytesIO(client.retrieve_instance_rendered(*uids, media_types=("image/jpeg",))))
         assert shown.size == (picture.Columns, picture.Rows)
 
 
-def test_pages_go_from_images_to_what_was_made(told, client):
+def test_pages_go_on_from_images_to_result_objects(overruled, client):
     every = client.get("/dicomweb/instances").json()
     assert [row["00080060"].get("Value") for row in every[1:]].count(["SR"]) == 2
     for level, number in (("instances", 5), ("series", 5)):
@@ -100,7 +100,7 @@ def test_pages_go_from_images_to_what_was_made(told, client):
         uids = {(row["0020000E"]["Value"][0], row.get("00080018", {}).get("Value", [""])[0]) for row in rows}
         assert len(rows) == len(uids) == number
         assert ["Warning" in page for page in pages] == [True, True, False, False]
-    study = f"/dicomweb/studies/{told.instance.study_uid}"
+    study = f"/dicomweb/studies/{overruled.instance.study_uid}"
     for query, number in (
         ("Modality=SR", 2), ("SeriesNumber=9002", 1), ("InstanceNumber=2", 2), ("ModalitiesInStudy=SR", 3),
         ("ViewPosition=PA", 0), ("BodyPartExamined=CHEST", 0),
@@ -108,7 +108,7 @@ def test_pages_go_from_images_to_what_was_made(told, client):
         assert len(client.get(f"{study}/instances?{query}").json()) == number, query
 
 
-def test_nobody_gets_what_was_made_for_another_department(told, worker, problem_of):
+def test_nobody_gets_result_objects_of_another_department(overruled, worker, problem_of):
     other = User.objects.create_user("bob")
     Membership.objects.create(department=Department.objects.create(name="B", slug="b"), user=other, role="manager")
     stranger = Client(headers=token_headers(other))
@@ -121,7 +121,7 @@ def test_nobody_gets_what_was_made_for_another_department(told, worker, problem_
     assert not list(default_storage.walk(results.FOLDER))
 
 
-def test_what_cannot_be_made_now_is_left_out_or_refused(told, client, problem_of, monkeypatch):
+def test_objects_that_cannot_be_made_now_are_left_out_or_refused(overruled, client, problem_of, monkeypatch):
     monkeypatch.setattr(dispatch, "send_make", lambda revision: None)
     monkeypatch.setattr(result_files, "MAX_WAIT", 0.0)
     one = ResultObject.objects.filter(modality="SR").first()
@@ -134,7 +134,7 @@ def test_what_cannot_be_made_now_is_left_out_or_refused(told, client, problem_of
     assert whole.count(b"DICM") == 1
 
 
-def test_a_report_has_no_picture(told, client, worker, problem_of):
+def test_a_report_cannot_be_rendered(overruled, client, worker, problem_of):
     one = ResultObject.objects.filter(modality="SR").first()
     path = f"/dicomweb/studies/{one.study_uid}/series/{one.series_uid}/instances/{one.instance_uid}"
     for end in ("rendered", "frames/1"):
@@ -142,8 +142,8 @@ def test_a_report_has_no_picture(told, client, worker, problem_of):
     assert Entry.objects.filter(action="view", kind="studies.image").exists()
 
 
-def test_files_are_made_once_and_deleted_after_an_hour(told):
-    revision = told.revisions.get(number=1)
+def test_files_are_made_once_and_deleted_after_an_hour(overruled):
+    revision = overruled.revisions.get(number=1)
     assert making.keep(revision.pk) == 2
     assert making.keep(revision.pk) == 0
     one, _ = files = [file.name for file in default_storage.walk(results.FOLDER)]

@@ -1,4 +1,4 @@
-"""Each object has what the standard's tables require of its kind (PS3.3 A and C), as highdicom carries them."""
+"""Each object has the attributes that the standard's tables (PS3.3 A and C) require, as highdicom contains them."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ from pydicom import Dataset
 from tests.worker.results.test_objects import arrived
 from worker.deliver.dicom import making
 
-#: Their tables have the attributes of all types of content items, of which each item has some; `dciodvfy` checks these.
+#: Modules with the attributes of all types of content items, of which an item has only some; `dciodvfy` checks them.
 OF_ITEMS = {"sr-document-content"}
 KINDS = {"comprehensive-3d-sr", "secondary-capture-image", "key-object-selection-document"}
 
 
 def check(data: Dataset) -> str:
-    """Check the mandatory modules of an object and those of which it has the attributes; the name of its kind.
+    """Check the attributes of an object's mandatory modules. Return the name of its kind.
 
     Raises:
         AttributeError: an attribute is missing (types 1 and 2).
-        ValueError: one is empty that must not be (type 1).
+        ValueError: an attribute is empty that must not be (type 1).
     """
     kind = get_sop_class_iod_map()[data.SOPClassUID]
     for module in get_iod_module_map()[kind]:
@@ -36,10 +36,12 @@ def check(data: Dataset) -> str:
     return kind
 
 
-def test_each_object_has_the_attributes_of_its_modules(came: Any, revised: Any) -> None:
-    image = came()
-    made = arrived(making.make(revised(image))) + arrived(making.make(revised(image, 2, verdict="NORMAL")))
-    assert {check(data) for data in made} == KINDS
-    del made[0].CompletionFlag
+def test_each_object_has_the_attributes_of_its_modules(dicom_image: Any, make_revision: Any) -> None:
+    image = dicom_image()
+    objects = arrived(making.make(make_revision(image))) + arrived(
+        making.make(make_revision(image, 2, verdict="NORMAL"))
+    )
+    assert {check(data) for data in objects} == KINDS
+    del objects[0].CompletionFlag
     with pytest.raises(AttributeError, match="CompletionFlag"):
-        check(made[0])
+        check(objects[0])

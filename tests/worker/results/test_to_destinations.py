@@ -1,4 +1,4 @@
-"""Results on their way to the PACS of a department: once each, to each, whoever is away."""
+"""Results are sent to each PACS of a department once, even if another PACS is unreachable."""
 
 import socket
 import time
@@ -8,7 +8,7 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
 from tests.worker.results import pacs
-from tests.worker.results.outbox import deliver, free_port, make_due, tell
+from tests.worker.results.outbox import announce, deliver, free_port, make_due
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.dicom.models import Destination, Revision
@@ -27,15 +27,15 @@ from worker.dicom import associating
 NOBODY = Identity()
 
 
-def kept(image):
+def revisions(image):
     return list(Revision.objects.filter(image=image).order_by("number").values_list("number", "group", "verdict"))
 
 
-# --- what is told ---------------------------------------------------------------------------------------------------
+# --- what is sent ---------------------------------------------------------------------------------------------------
 
 
-def test_a_result_that_is_written_goes_to_each_destination_once(came, destination, archive):
-    image = came(status=Status.RUNNING, group="")
+def test_a_result_that_is_written_goes_to_each_destination_once(dicom_image, destination, archive):
+    image = dicom_image(status=Status.RUNNING, group="")
     token = uuid4()
     Reading.objects.filter(image=image).update(state="running", claim=token, group="")
     with pacs.running(ae_title="VIEWER") as viewer:
@@ -44,61 +44,63 @@ def test_a_result_that_is_written_goes_to_each_destination_once(came, destinatio
         model = Model("vgg16-pneumonia-1.2.0", 0.4, "balanced", {"balanced": 0.4, "screening": 0.2})
         found = Result(image.pk, {"PNEUMONIA": 0.9}, 0.9, "PNEUMONIA", heatmap=bytes(range(196)))
         assert reading.succeed(token, [found], model, seconds=1.0) == 1
-        # Where it is announced that something was found, nobody listens.
+        # The announcement of the finding has no receivers.
         assert deliver() == {"delivered": 4}
         assert archive.modalities() == ["SR", "OT"]
         assert viewer.modalities() == ["OT"]
-        # Told again, as after a crash, it is not sent again.
-        tell(image)
+        # If it is announced again, as after a crash, it is not sent again.
+        announce(image)
         assert deliver() == {"delivered": 1}
         assert (archive.received, viewer.received) == (2, 1)
-    assert kept(image) == [(1, "positive", "")]
+    assert revisions(image) == [(1, "positive", "")]
 
 
-def test_a_reader_who_overrules_is_told_and_one_who_agrees_is_not(came, destination, archive, reader):
+def test_an_overruling_verdict_is_sent_and_an_agreeing_one_is_not(dicom_image, destination, archive, reader):
     destination(archive.port)
-    image = came()
-    tell(image)
+    image = dicom_image()
+    announce(image)
     review(image, reader, "PNEUMONIA", kind="viral")
     deliver()
     assert archive.modalities() == ["SR", "OT"]
     review(image, reader, "NORMAL")
     assert set(deliver()) == {"delivered"}
     assert archive.modalities() == ["SR", "OT", "SR", "KO"]
-    # While a second reader is awaited, what was told stands.
+    # While a second reader is awaited, what was sent stays valid.
     assert ask_for_second(reader, [image]) == 1
     deliver()
     assert len(archive.stored) == 4
     review(image, reader, "PNEUMONIA")
     Image.objects.filter(pk=image.pk).update(stage="done", verdict="PNEUMONIA")
-    tell(image)
+    announce(image)
     deliver()
-    # They agree with the model in the end: its report counts again, under a UID of its own.
+    # The final verdict agrees with the model: the model's report is valid again, under a new UID.
     assert archive.modalities()[4:] == ["SR", "OT", "KO"]
-    assert kept(image) == [(1, "positive", ""), (2, "positive", "NORMAL"), (3, "positive", "")]
+    assert revisions(image) == [(1, "positive", ""), (2, "positive", "NORMAL"), (3, "positive", "")]
 
 
 @pytest.mark.long
-def test_nothing_is_sent_of_other_images_or_without_a_destination(came, upload, department, destination, archive):
-    image = came()
-    tell(image)
+def test_nothing_is_sent_for_other_images_or_without_a_destination(
+    dicom_image, upload, department, destination, archive
+):
+    image = dicom_image()
+    announce(image)
     assert deliver() == {"delivered": 1}
-    assert kept(image) == [(1, "positive", "")]
+    assert revisions(image) == [(1, "positive", "")]
     elsewhere = Department.objects.create(name="Other", slug="other")
     Image.objects.filter(pk=image.pk).update(department=elsewhere)
     destination(archive.port)
     picture_file = upload(guest=None, department=department, status=Status.SUCCEEDED)
-    tell(image, picture_file)
+    announce(image, picture_file)
     assert deliver() == {"delivered": 1}
     assert Revision.objects.count() == 1
     assert archive.received == 0
 
 
-def test_what_cannot_be_used_is_told_without_a_picture(came, destination, archive):
+def test_an_unusable_image_is_reported_without_a_picture(dicom_image, destination, archive):
     destination(archive.port)
     with pacs.running() as viewer:
         destination(viewer.port, name="Viewer", sends="picture")
-        tell(came(group="unusable"))
+        announce(dicom_image(group="unusable"))
         assert deliver() == {"delivered": 2, "discarded": 1}
         assert (archive.modalities(), viewer.received) == (["SR"], 0)
 
@@ -106,16 +108,16 @@ def test_what_cannot_be_used_is_told_without_a_picture(came, destination, archiv
 # --- destinations that are away, slow, or refuse --------------------------------------------------------------------
 
 
-def test_a_destination_that_was_away_gets_everything_and_delays_no_other(came, destination, archive):
+def test_an_unreachable_destination_gets_everything_later_and_delays_no_other(dicom_image, destination, archive):
     port = free_port()
     away = destination(port, name="Away")
     destination(archive.port)
     for number in range(3):
-        tell(came(number))
+        announce(dicom_image(number))
     assert deliver() == {"delivered": 6, "failed": 1}
     assert len(archive.stored) == 6
-    tell(came(3))
-    # It is not even asked meanwhile.
+    announce(dicom_image(3))
+    # The unreachable destination is not even tried meanwhile.
     assert deliver() == {"delivered": 2}
     away.refresh_from_db()
     assert "cannot be reached" in away.last_outcome
@@ -126,21 +128,21 @@ def test_a_destination_that_was_away_gets_everything_and_delays_no_other(came, d
 
 
 @pytest.mark.long
-def test_a_destination_that_says_nothing_holds_up_others_for_moments_only(came, destination, archive, monkeypatch):
+def test_a_silent_destination_delays_others_only_briefly(dicom_image, destination, archive, monkeypatch):
     monkeypatch.setattr(associating, "AGREE_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         destination(silent.getsockname()[1], name="Silent")
         destination(archive.port)
-        tell(came(1), came(2))
+        announce(dicom_image(1), dicom_image(2))
         began = time.monotonic()
         outcome = deliver()
-        assert time.monotonic() - began < 20, "more than a busy machine needs"
-    assert outcome == {"delivered": 3, "failed": 1}, "it is asked once, though two results are for it"
+        assert time.monotonic() - began < 20, "even a busy machine needs less"
+    assert outcome == {"delivered": 3, "failed": 1}, "it is tried once, although two results are for it"
     assert len(archive.stored) == 4
 
 
 @pytest.mark.parametrize(
-    ("how", "state", "said"),
+    ("how", "state", "error"),
     [
         ({"status": 0xC000}, State.WAITING, "refuses"),
         ({"status": 0xA700}, State.WAITING, "no room"),
@@ -149,24 +151,24 @@ def test_a_destination_that_says_nothing_holds_up_others_for_moments_only(came, 
         ({"ae_title": "ANOTHER"}, State.WAITING, "refuses the association"),
     ],
 )
-def test_a_refusal_is_told_and_tried_again_where_that_may_help(came, destination, how, state, said):
+def test_a_refusal_is_reported_and_retried_if_that_may_help(dicom_image, destination, how, state, error):
     status = how.pop("status", 0)
     with pacs.running(**how) as refusing:
         refusing.status = status
         receiver = destination(refusing.port)
-        tell(came())
+        announce(dicom_image())
         assert deliver() == {"delivered": 1, "failed": 1}
     row = Delivery.objects.get(kind="dicom")
-    assert (row.state, said in row.last_error) == (state, True), row.last_error
+    assert (row.state, error in row.last_error) == (state, True), row.last_error
     receiver.refresh_from_db()
     assert receiver.last_outcome == row.last_error
 
 
 @pytest.mark.long
-def test_a_destination_that_takes_implicit_vr_only_gets_it(came, destination):
+def test_a_destination_that_takes_implicit_vr_only_gets_it(dicom_image, destination):
     with pacs.running(syntax=ImplicitVRLittleEndian) as old:
         destination(old.port)
-        tell(came())
+        announce(dicom_image())
         assert deliver() == {"delivered": 2}
         assert old.modalities() == ["SR", "OT"]
 
@@ -174,7 +176,7 @@ def test_a_destination_that_takes_implicit_vr_only_gets_it(came, destination):
 # --- by hand --------------------------------------------------------------------------------------------------------
 
 
-def test_a_test_asks_whether_it_is_there(destination, archive):
+def test_a_test_asks_whether_the_destination_answers(destination, archive):
     destinations.test(NOBODY, destination(archive.port))
     assert deliver() == {"delivered": 1}
     assert archive.received == 0
@@ -183,10 +185,10 @@ def test_a_test_asks_whether_it_is_there(destination, archive):
 
 
 @pytest.mark.long
-def test_what_was_sent_or_given_up_is_sent_again_under_the_same_uids(came, destination, archive):
+def test_sent_or_abandoned_results_are_sent_again_under_the_same_uids(dicom_image, destination, archive):
     receiver = destination(archive.port)
     archive.status = 0x0122
-    tell(came())
+    announce(dicom_image())
     deliver()
     dead = Delivery.objects.get(kind="dicom")
     assert dead.state == State.DEAD
@@ -197,17 +199,17 @@ def test_what_was_sent_or_given_up_is_sent_again_under_the_same_uids(came, desti
         assert (archive.received, len(archive.stored)) == (1 + 2 * times, 2)
 
 
-def test_a_destination_that_is_switched_off_or_deleted_gets_nothing(came, destination, archive):
+def test_a_destination_that_is_switched_off_or_deleted_gets_nothing(dicom_image, destination, archive):
     receiver = destination(archive.port)
-    tell(came(1))
-    # The event, and not yet what follows from it.
+    announce(dicom_image(1))
+    # Only the event, and not yet the deliveries that follow from it.
     delivering.deliver(outbox.claim("test"))
     destinations.change(NOBODY, receiver, {"enabled": False})
     assert deliver() == {"failed": 1}
-    tell(came(2))
+    announce(dicom_image(2))
     assert deliver() == {"delivered": 1}
     destinations.change(NOBODY, receiver, {"enabled": True})
-    tell(came(3))
+    announce(dicom_image(3))
     delivering.deliver(outbox.claim("test"))
     destinations.delete(NOBODY, receiver)
     assert deliver() == {"discarded": 1}
