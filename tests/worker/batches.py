@@ -1,4 +1,4 @@
-"""The batcher between a consumer and a pool that the test plays, with real messages and the base class as it is."""
+"""The batcher between a fake consumer and a fake pool, with real messages and the unchanged base class."""
 
 import json
 import pickle
@@ -15,11 +15,11 @@ from worker.infer.batching import AdaptiveBatches
 
 
 class Job:
-    """A batch that the pool has been given."""
+    """A batch that was handed to the pool."""
 
     def __init__(self, target: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.target, self.args, self.options = target, args, options
-        # The prefork pool pickles what it sends to its child; what is read here was pickled on the same line.
+        # The prefork pool pickles what it sends to its child. This line unpickles only what it has pickled itself.
         self.ids = [request.args[0] for request in pickle.loads(pickle.dumps(args[1][0]))]  # noqa: S301
 
     def accept(self) -> None:
@@ -33,11 +33,11 @@ class Job:
 
 
 class Worker:
-    """What of a Celery worker surrounds the task: its connection, event loop, pool and event dispatcher."""
+    """The parts of a Celery worker around the task: its connection, event loop, pool and event dispatcher."""
 
     def __init__(self, max_batch: int = 4) -> None:
         self.read: list[list[str]] = []
-        #: That the child reads in its next batches, instead of one for each message.
+        #: Images that the child reads in each of its next batches; if None, one for each message.
         self.images: int | None = None
         self.largest = max_batch
         self.claims: list[UUID] = []
@@ -47,7 +47,7 @@ class Worker:
         self.acknowledged: list[str] = []
         self.events: list[tuple[str, str]] = []
         self.jobs: list[Job] = []
-        self._turn: list[Callable[[], None]] = []
+        self._scheduled: list[Callable[[], None]] = []
         self.app = Celery("test", set_as_current=False, broker="memory://")
 
         class Task(AdaptiveBatches):
@@ -75,24 +75,24 @@ class Worker:
         self.connect()
 
     def connect(self) -> None:
-        """A new connection to the broker, with a fresh event loop."""
-        self._turn = []
+        """Open a new connection to the broker, with a fresh event loop."""
+        self._scheduled = []
         consumer = SimpleNamespace(
             app=self.app,
             pool=SimpleNamespace(apply_async=self._apply),
-            hub=SimpleNamespace(call_soon=self._turn.append),
+            hub=SimpleNamespace(call_soon=self._scheduled.append),
             hostname="infer@test",
             connection_errors=(),
             event_dispatcher=SimpleNamespace(
                 enabled=True, send=lambda kind, uuid, **_: self.events.append((kind, self._names[uuid]))
             ),
-            timer=None,  # starting the base class' flush timer fails
+            timer=None,  # starting the base class's flush timer would fail
         )
         self._names: dict[str, str] = getattr(self, "_names", {})
         self._handle = self.task.start_strategy(self.app, consumer)
 
     def deliver(self, *names: str, queue: str = "infer.interactive", **kwargs: Any) -> None:
-        """Messages arrive, all in one turn of the event loop."""
+        """Deliver messages, all in one turn of the event loop."""
         for name in names:
             message = self.app.amqp.as_task_v2(str(uuid4()), "read", args=(name,), kwargs=kwargs)
             self._names[message.headers["id"]] = name
@@ -113,9 +113,9 @@ class Worker:
         self.turn()
 
     def turn(self) -> None:
-        """The event loop runs what it was asked to run soon."""
-        soon, self._turn[:] = self._turn[:], []
-        for call in soon:
+        """Run the event loop once: make all calls that were scheduled."""
+        calls, self._scheduled[:] = self._scheduled[:], []
+        for call in calls:
             call()
 
     def _apply(self, target: Callable[..., Any], args: tuple[Any, ...], **options: Any) -> None:
@@ -126,7 +126,7 @@ class Worker:
         return [job.ids for job in self.jobs]
 
     def finish(self) -> None:
-        """The child takes the latest batch, reads it and comes back."""
+        """Let the child accept the latest batch, read it and finish."""
         self.jobs[-1].accept()
         self.jobs[-1].finish()
         self.turn()

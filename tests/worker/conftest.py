@@ -1,4 +1,4 @@
-"""A storage, a bundle without weights and a broker of the tests' own."""
+"""Fixtures: a storage, a bundle without weights, and lists of the messages that would go to the broker."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -27,12 +27,12 @@ from worker.infer import lost
 from worker.ingest import preparing
 from worker.process import presence
 
-#: Unlike the defaults, so that a worker that ignores the bundle is found out.
+#: Differs from the defaults, so that tests fail if a worker ignores the bundle.
 SPEC = Preprocessing(size=224, blur=1.5, percentiles=(2.0, 98.0))
 
 
 def write_bundle(models: Path, version: str, name: str = "chest", **changes: Any) -> Path:
-    """A bundle's folder with a description and no weights."""
+    """Write a bundle's folder with a description and no weights."""
     folder = models / f"{name}-{version}"
     folder.mkdir(parents=True)
     meta = {
@@ -59,7 +59,7 @@ def storage(settings: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test's own transaction must not lose its connection; Django's test client takes the same care."""
+    """Keep the connection of the test's own transaction open, as Django's test client does."""
     monkeypatch.setattr(presence, "close_old_connections", lambda: None)
     monkeypatch.setattr(lost, "close_old_connections", lambda: None)
     monkeypatch.setattr(presence, "disconnect", lambda: None)
@@ -67,7 +67,7 @@ def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def models(settings: Any, tmp_path: Path) -> Iterator[Path]:
-    """An empty folder for bundles, which is where the workers look."""
+    """An empty folder, in which the workers look for bundles."""
     settings.MODELS_DIR = tmp_path / "models"
     settings.MODEL_BUNDLE = "chest"
     settings.SHADOW_BUNDLES = []
@@ -79,7 +79,7 @@ def models(settings: Any, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def installed(models: Path) -> Path:
-    """The folder of the one bundle that there is."""
+    """The folder of the only installed bundle."""
     return write_bundle(models, "1.2.0")
 
 
@@ -91,7 +91,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, UUID]]:
     monkeypatch.setattr(dispatch, "wake_deliver", lambda: None)
 
     def send_readings(readings: Iterable[Reading]) -> None:
-        messages.extend((dispatch.INFER, one.image_id) for one in readings)
+        messages.extend((dispatch.INFER, reading.image_id) for reading in readings)
 
     monkeypatch.setattr(dispatch, "send_readings", send_readings)
     monkeypatch.setattr(dispatch, "wake_reader", lambda image: messages.append(("wake", image.pk)))
@@ -115,7 +115,7 @@ def upload(db: None) -> Callable[..., Image]:
 
 @pytest.fixture
 def prepared(upload: Callable[..., Image]) -> Callable[..., Image]:
-    """Make an image that waits for the model "chest-1.2.0". Its input is all of one shade of grey."""
+    """Make an image that waits for the model "chest-1.2.0". Its input has a single shade of grey."""
 
     def make(shade: int, attempts: int = 0, bundle: str = "chest-1.2.0", **fields: Any) -> Image:
         image = upload(b"upload", **{"status": Status.READY, **fields})
@@ -137,7 +137,7 @@ def prepared(upload: Callable[..., Image]) -> Callable[..., Image]:
 
 @pytest.fixture
 def loopback_allowed(settings: Any) -> None:
-    """Webhooks may go to this machine, over plain HTTP."""
+    """Allow webhooks to this machine, over plain HTTP."""
     settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
 
 
@@ -154,7 +154,7 @@ def owner(db: None) -> User:
 
 @pytest.fixture
 def webhook(owner: User, receiver: receivers.Receiver) -> Any:
-    """A webhook of the owner's that sends to the receiver; it has its ``secret`` besides."""
-    made: Any
-    made, made.secret = services.create_webhook(Identity(user=owner), receiver.url)
-    return made
+    """The owner's webhook, which sends to the receiver. It also has its ``secret``."""
+    created: Any
+    created, created.secret = services.create_webhook(Identity(user=owner), receiver.url)
+    return created

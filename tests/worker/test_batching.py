@@ -1,4 +1,4 @@
-"""Adaptive batches: what they hold, and what happens to messages of lost ones."""
+"""Adaptive batches: which messages they hold, and what happens to the messages of lost batches."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,12 +14,12 @@ def worker() -> Worker:
     return Worker()
 
 
-def test_an_idle_device_gets_what_has_come_at_once(worker: Worker) -> None:
+def test_an_idle_device_gets_a_message_at_once(worker: Worker) -> None:
     worker.deliver("one")
     assert worker.batches == [["one"]]
 
 
-def test_what_comes_in_one_turn_of_the_event_loop_goes_together(worker: Worker) -> None:
+def test_messages_of_one_turn_of_the_event_loop_go_together(worker: Worker) -> None:
     worker.deliver("one", "two", "three")
     assert worker.batches == [["one", "two", "three"]]
 
@@ -34,7 +34,7 @@ def test_messages_gather_while_the_device_is_busy(worker: Worker) -> None:
     assert worker.batches == [["one"], ["two", "three", "four"]]
 
 
-def test_what_exceeds_a_batch_goes_with_the_next(worker: Worker) -> None:
+def test_messages_beyond_a_full_batch_go_with_the_next(worker: Worker) -> None:
     worker.deliver(*"abcdef")
     worker.finish()
     worker.finish()
@@ -86,7 +86,7 @@ def test_a_task_that_raises_frees_the_device(worker: Worker) -> None:
     worker.finish()
     assert worker.read == [["bad"], ["good"]]
     assert worker.acknowledged == ["bad", "good"]
-    assert worker.failed == [["bad"]], "what it holds has to be given back"
+    assert worker.failed == [["bad"]], "what it has claimed has to be released"
     ends = [(kind, name) for kind, name in worker.events if kind in ("task-failed", "task-succeeded")]
     assert ends == [("task-failed", "bad"), ("task-succeeded", "good")]
 
@@ -124,10 +124,10 @@ def test_a_lost_child_is_reported_and_its_batch_read_one_by_one(worker: Worker) 
     assert worker.acknowledged == ["one", "two", "three"]
 
 
-def test_one_message_is_good_for_all_batches_until_one_has_places_left(worker: Worker) -> None:
+def test_one_bulk_message_serves_all_batches_until_one_has_places_left(worker: Worker) -> None:
     worker.images = 4
     worker.deliver("one", "two", queue="infer.bulk")
-    assert worker.acknowledged == ["two"], "it says nothing new, and takes no place of an interactive one"
+    assert worker.acknowledged == ["two"], "it says nothing new, and must take no place of an interactive message"
     for _ in range(3):
         worker.finish()
     assert worker.batches == [["one"]] * 4
@@ -135,20 +135,20 @@ def test_one_message_is_good_for_all_batches_until_one_has_places_left(worker: W
     worker.images = 3
     worker.deliver("three", queue="infer.bulk")
     worker.finish()
-    assert worker.batches[4:] == [["three"]], "its image may have come after the batch had looked"
+    assert worker.batches[4:] == [["three"]], "its image may have come after the batch looked for images"
     worker.finish()
     assert worker.acknowledged == ["two", "one", "three"]
     assert len(worker.batches) == 5
 
 
-def test_a_lost_batchs_bulk_messages_stay(worker: Worker) -> None:
+def test_bulk_messages_of_a_lost_batch_are_kept(worker: Worker) -> None:
     worker.deliver("one", queue="infer.bulk")
     worker.jobs[0].accept()
     worker.jobs[0].lose()
     worker.turn()
     assert worker.acknowledged == []
     worker.finish()
-    assert worker.batches[1:] == [["one"]], "what the batch held of others is sent again by itself"
+    assert worker.batches[1:] == [["one"]], "the other images of the batch are sent again separately"
     assert worker.acknowledged == ["one"]
 
 
@@ -163,7 +163,7 @@ def test_bulk_messages_of_an_earlier_connection_are_left_to_the_broker(worker: W
     assert worker.acknowledged == []
 
 
-def test_the_others_go_between_the_suspects(worker: Worker) -> None:
+def test_other_messages_go_between_the_suspects(worker: Worker) -> None:
     worker.deliver("one", "two")
     worker.deliver(*"abcdef")
     worker.jobs[0].accept()
@@ -174,7 +174,7 @@ def test_the_others_go_between_the_suspects(worker: Worker) -> None:
     assert worker.batches[1:] == [["a", "b", "c", "d"], ["one"], ["e", "f"], ["two"]]
 
 
-def test_a_report_of_a_lost_batch_that_fails_does_not_stop_the_work(
+def test_a_failed_report_of_a_lost_batch_does_not_stop_the_work(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(requests: Collection[Any], claim: UUID) -> None:
@@ -189,7 +189,7 @@ def test_a_report_of_a_lost_batch_that_fails_does_not_stop_the_work(
     assert worker.read == [["one"]]
 
 
-def test_a_reconnection_empties_the_buffer_and_does_not_double(worker: Worker) -> None:
+def test_a_reconnection_empties_the_buffer_and_reads_nothing_twice(worker: Worker) -> None:
     worker.deliver("in hand")
     worker.jobs[0].accept()
     worker.deliver("gathered")
@@ -202,7 +202,7 @@ def test_a_reconnection_empties_the_buffer_and_does_not_double(worker: Worker) -
     assert worker.read == [["in hand"], ["gathered"]]
 
 
-def test_messages_that_had_not_left_the_buffer_are_not_doubled_either(worker: Worker) -> None:
+def test_messages_that_had_not_left_the_buffer_are_not_read_twice_either(worker: Worker) -> None:
     worker.turn = lambda: None  # type: ignore[method-assign]  # the connection breaks before the loop turns
     worker.deliver("one", "two")
     del worker.turn
@@ -229,7 +229,7 @@ def test_a_batch_of_an_earlier_connection_does_not_free_the_device_of_a_later_on
     assert worker.batches == [["one"], ["one"]]
 
 
-def test_a_batch_that_hangs_is_ended(worker: Worker) -> None:
+def test_a_batch_has_a_time_limit(worker: Worker) -> None:
     worker.deliver("one")
     assert worker.jobs[0].options["timeout"] == worker.task.batch_time_limit > 0
 

@@ -1,4 +1,4 @@
-"""Which bundle the workers take."""
+"""Which bundle the workers use."""
 
 import json
 import os
@@ -13,13 +13,13 @@ from worker import bundle
 from worker.ingest import preparing
 
 
-def test_the_newest_release_is_taken(models: Path) -> None:
+def test_the_newest_release_is_used(models: Path) -> None:
     for version in ("1.9.0", "1.10.0", "1.2.11"):
         write_bundle(models, version)
     assert bundle.current().id == "chest-1.10.0"
 
 
-def test_a_new_family_replaces_no_other(models: Path) -> None:
+def test_a_new_family_does_not_replace_the_chosen_one(models: Path) -> None:
     write_bundle(models, "1.0.0")
     write_bundle(models, "2.0.0", name="densenet")
     (models / "README.md").write_text("not a bundle")
@@ -27,13 +27,13 @@ def test_a_new_family_replaces_no_other(models: Path) -> None:
     assert bundle.current().id == "chest-1.0.0"
 
 
-def test_without_a_choice_it_is_the_released_family() -> None:
+def test_the_released_family_is_the_default() -> None:
     if os.environ.get("MODEL_BUNDLE"):
         pytest.skip("MODEL_BUNDLE chooses another one")
     assert bundle.current().id == "vgg16-pneumonia-1.4.0"
 
 
-def test_shadows_are_named_in_the_same_ways(models: Path, settings: Any) -> None:
+def test_shadow_bundles_are_named_in_the_same_ways(models: Path, settings: Any) -> None:
     for version in ("1.0.0", "1.1.0"):
         write_bundle(models, version)
         write_bundle(models, version, name="densenet")
@@ -78,7 +78,7 @@ def test_no_bundle_is_a_clear_error(models: Path) -> None:
         bundle.current()
 
 
-def test_a_name_that_nothing_has_is_a_clear_error(models: Path, settings: Any) -> None:
+def test_an_unknown_name_is_a_clear_error(models: Path, settings: Any) -> None:
     write_bundle(models, "1.0.0")
     settings.MODEL_BUNDLE = "chest-3.0.0"
     with pytest.raises(BundleError, match=r"no model bundle 'chest-3\.0\.0' in .*; there: chest-1\.0\.0"):
@@ -89,15 +89,15 @@ def test_ingest_prepares_as_the_bundle_says(installed: Path) -> None:
     assert preparing.models() == {"chest-1.2.0": SPEC}
 
 
-def test_a_bundle_that_comes_later_is_found(models: Path) -> None:
-    """An ingest worker that was started too early need not be started again."""
+def test_a_bundle_that_is_added_later_is_found(models: Path) -> None:
+    """An ingest worker that was started too early need not be restarted."""
     with pytest.raises(BundleError):
         preparing.models()
     write_bundle(models, "1.0.0", preprocessing={**SPEC.to_json(), "blur": 3.0})
     assert preparing.models()["chest-1.0.0"].blur == 3.0
 
 
-def test_a_version_that_is_none_is_a_clear_error(models: Path) -> None:
+def test_an_invalid_version_is_a_clear_error(models: Path) -> None:
     write_bundle(models, "newest")
     with pytest.raises(BundleError, match="newest"):
         bundle.current()

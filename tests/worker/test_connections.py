@@ -1,4 +1,4 @@
-"""A worker keeps its connection from task to task, and no task gets one that broke."""
+"""A worker keeps its database connection between tasks, and no task gets a broken one."""
 
 from types import SimpleNamespace
 
@@ -24,7 +24,7 @@ def test_celery_keeps_the_connection_between_tasks(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("usable", [True, False])
-def test_a_task_does_not_start_with_a_connection_that_broke(monkeypatch: pytest.MonkeyPatch, usable: bool) -> None:
+def test_a_task_does_not_start_with_a_broken_connection(monkeypatch: pytest.MonkeyPatch, usable: bool) -> None:
     closed: list[bool] = []
     connection.ensure_connection()
     monkeypatch.setattr(connection, "errors_occurred", True)

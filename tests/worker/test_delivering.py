@@ -1,4 +1,4 @@
-"""Deliveries to a real receiver: signed, repeated when it was away, given up in the end, to no forbidden address."""
+"""Deliveries to a real receiver: they are signed, retried while it is unreachable, and given up in the end."""
 
 import re
 import socket
@@ -107,7 +107,7 @@ def test_the_documented_verification_accepts_only_genuine_requests(webhook, rece
     assert not example["is_genuine"](webhook.secret, request.headers, request.body)
 
 
-def test_every_kind_has_its_code(webhook, finished):
+def test_every_kind_of_delivery_has_its_handler(webhook, finished):
     finished()
     services.send_test(webhook)
     assert set(Delivery.objects.values_list("kind", flat=True)) <= set(delivering.HANDLERS)
@@ -117,7 +117,7 @@ def test_every_kind_has_its_code(webhook, finished):
 # --- receivers that are unreachable, slow, or broken ----------------------------------------------------------------
 
 
-def test_a_receiver_that_was_away_gets_everything_when_it_is_back(owner, finished):
+def test_a_receiver_that_was_unreachable_gets_everything_when_it_is_back(owner, finished):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -125,7 +125,7 @@ def test_a_receiver_that_was_away_gets_everything_when_it_is_back(owner, finishe
     names = ["one", "two", "three"]
     for name in names:
         finished(name)
-    # One of them finds out that it is unreachable, the others wait with it.
+    # One delivery finds that the receiver is unreachable; the others wait with it.
     assert deliver() == {"delivered": 3, "failed": 1}
     assert deliver() == {}
     webhook.refresh_from_db()
@@ -137,7 +137,7 @@ def test_a_receiver_that_was_away_gets_everything_when_it_is_back(owner, finishe
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 404, 429, 500, 503])
-def test_other_answers_than_2xx_are_tried_again_with_the_same_id(webhook, receiver, finished, status):
+def test_answers_other_than_2xx_are_retried_with_the_same_id(webhook, receiver, finished, status):
     receiver.status, receiver.headers = status, {"Location": receiver.url + "/elsewhere"}
     finished()
     assert deliver() == {"delivered": 1, "failed": 1}
@@ -165,7 +165,7 @@ def test_a_receiver_that_is_gone_for_good_gets_nothing_more(webhook, receiver, f
     assert len(receiver.requests) == 1
 
 
-def test_what_is_dead_can_be_sent_again(webhook, receiver, finished):
+def test_a_dead_delivery_can_be_sent_again(webhook, receiver, finished):
     receiver.status = 500
     finished()
     deliver()
@@ -181,7 +181,7 @@ def test_what_is_dead_can_be_sent_again(webhook, receiver, finished):
 
 
 @pytest.mark.parametrize("how", ["silent", "dripping"])
-def test_a_receiver_has_so_long_and_no_longer(webhook, receiver, finished, monkeypatch, how):
+def test_a_receiver_has_a_limited_time_to_answer(webhook, receiver, finished, monkeypatch, how):
     monkeypatch.setattr(sending, "TIMEOUT_SECONDS", 1)
     if how == "silent":
         receiver.hold.clear()
@@ -202,7 +202,7 @@ def test_a_name_without_an_address_is_a_failure(owner, finished):
     assert "cannot be reached" in webhook.last_outcome
 
 
-def test_a_fault_of_our_own_is_tried_again(webhook, finished, monkeypatch):
+def test_an_internal_error_is_retried(webhook, finished, monkeypatch):
     monkeypatch.setattr(sending, "_body", lambda payload, content: 1 / 0)
     finished()
     assert deliver() == {"delivered": 1, "failed": 1}
@@ -210,7 +210,7 @@ def test_a_fault_of_our_own_is_tried_again(webhook, finished, monkeypatch):
     assert (row.state, "ZeroDivisionError" in row.last_error) == (State.WAITING, True)
 
 
-def test_a_secret_that_cannot_be_read_is_dead_at_once(webhook, receiver, finished, settings):
+def test_a_delivery_whose_secret_cannot_be_read_is_dead_at_once(webhook, receiver, finished, settings):
     settings.SECRET_KEY = "another"
     finished()
     deliver()
@@ -218,7 +218,7 @@ def test_a_secret_that_cannot_be_read_is_dead_at_once(webhook, receiver, finishe
     assert not receiver.requests
 
 
-def test_what_is_about_something_deleted_is_discarded(webhook, receiver, finished):
+def test_deliveries_about_deleted_objects_are_discarded(webhook, receiver, finished):
     study = finished()
     announcing.announce_study(Delivery.objects.get())
     study.images.all().delete()

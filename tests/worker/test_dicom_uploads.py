@@ -1,4 +1,4 @@
-"""A DICOM upload becomes an image with its instance, patient, age and view, whatever its pixels are."""
+"""A DICOM upload becomes an image with its instance, patient, age and view, even if its pixels are unusable."""
 
 import hashlib
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from worker.ingest import preparing
 
 pytestmark = pytest.mark.usefixtures("installed")
 Upload = Callable[..., Image]
-#: A file of a child, from the front.
+#: Attributes of a frontal image of a child.
 CHILD: dict[str, Any] = {
     "PatientID": "P-1", "PatientName": "Doe^Ada", "PatientBirthDate": "20200301", "PatientSex": "F",
     "ViewPosition": "PA", "StudyDate": "20240301", "BodyPartExamined": "CHEST", "AccessionNumber": "A-7",
@@ -49,7 +49,7 @@ def warned(image: Image) -> list[str]:
     return [warning["code"] for warning in image.readings.get().warnings]
 
 
-def test_the_file_says_what_nobody_has_said(ingest: Callable[..., Image]) -> None:
+def test_attributes_missing_in_the_upload_come_from_the_file(ingest: Callable[..., Image]) -> None:
     uid = generate_uid()
     image = ingest(made(**CHILD, SOPInstanceUID=uid))
     assert (image.status, image.view, image.instance_uid) == (Status.READY, "PA", uid)
@@ -59,13 +59,13 @@ def test_the_file_says_what_nobody_has_said(ingest: Callable[..., Image]) -> Non
     assert (patient.identifier, patient.name, patient.birth_date, patient.sex) == (
         "P-1", "Doe, Ada", date(2020, 3, 1), "F"
     )  # fmt: skip
-    assert patient.guest == image.guest, "also a guest's"
+    assert patient.guest == image.guest, "a guest can have patients, too"
     instance = image.instance
     assert (instance.study_uid, instance.accession_number, instance.body_part) == ("1.2.3", "A-7", "CHEST")
     assert (instance.modality, instance.instance_uid, instance.calling_ae) == ("DX", uid, "")
 
 
-def test_what_was_said_with_the_upload_stays(ingest: Callable[..., Image]) -> None:
+def test_attributes_given_with_the_upload_are_kept(ingest: Callable[..., Image]) -> None:
     guest = uuid4()
     patient = Patient.objects.create(guest=guest, identifier="other")
     image = ingest(made(**CHILD), guest=guest, patient=patient, age_years=2.5, view="AP")
@@ -73,7 +73,7 @@ def test_what_was_said_with_the_upload_stays(ingest: Callable[..., Image]) -> No
     assert not Patient.objects.filter(identifier="P-1", guest=guest).exists()
 
 
-def test_a_known_patient_is_found_and_keeps_what_is_known(ingest: Callable[..., Image]) -> None:
+def test_a_known_patient_is_found_and_keeps_known_values(ingest: Callable[..., Image]) -> None:
     guest = uuid4()
     known = Patient.objects.create(guest=guest, identifier="P-1", name="Ada Doe")
     image = ingest(made(**CHILD), guest=guest)
@@ -81,7 +81,7 @@ def test_a_known_patient_is_found_and_keeps_what_is_known(ingest: Callable[..., 
     assert (image.patient, known.name, known.birth_date, known.sex) == (known, "Ada Doe", date(2020, 3, 1), "F")
 
 
-def test_another_date_of_birth_than_is_known_is_said(ingest: Callable[..., Image]) -> None:
+def test_a_differing_date_of_birth_gives_a_warning(ingest: Callable[..., Image]) -> None:
     guest = uuid4()
     known = Patient.objects.create(guest=guest, identifier="P-1", birth_date=date(2019, 1, 1))
     image = ingest(made(**CHILD), guest=guest)
@@ -91,11 +91,11 @@ def test_another_date_of_birth_than_is_known_is_said(ingest: Callable[..., Image
 
 
 @pytest.mark.parametrize("identifier", ["", "ANONYMOUS", "0", "\0"])
-def test_nobody_becomes_a_patient(ingest: Callable[..., Image], identifier: str) -> None:
+def test_an_anonymous_identifier_makes_no_patient(ingest: Callable[..., Image], identifier: str) -> None:
     assert ingest(made(**{**CHILD, "PatientID": identifier})).patient is None
 
 
-def test_an_age_outside_the_models_and_a_lateral_view_are_said_first(ingest: Callable[..., Image]) -> None:
+def test_an_age_outside_the_models_and_a_lateral_view_give_warnings(ingest: Callable[..., Image]) -> None:
     image = ingest(made(PatientAge="062Y", ViewPosition="LL", BodyPartExamined="KNEE"))
     assert warned(image) == ["age_outside_training", "view_not_frontal", "not_frontal_chest"]
 
@@ -132,10 +132,10 @@ def test_a_repeat_and_another_version_of_an_instance_are_recognised(ingest: Call
     assert warned(ingest(content)) == [], "of another owner"
 
 
-def test_another_attempt_changes_nothing_and_keeps_who_sent_it(upload: Upload) -> None:
+def test_another_attempt_changes_nothing_and_keeps_the_sender(upload: Upload) -> None:
     image = upload(made(**CHILD), filename="IM0001")
-    said = preparing.dicom.attributes_of(preparing.dicom.parse(made(**CHILD, SOPInstanceUID="1.2"), pixels=False))
-    instances.build(image, said, "SCANNER").save()
+    attributes = preparing.dicom.attributes_of(preparing.dicom.parse(made(**CHILD, SOPInstanceUID="1.2"), pixels=False))
+    instances.build(image, attributes, "SCANNER").save()
     first = preparing.prepare(image)
     assert preparing.prepare(image) == first
     assert Instance.objects.get(image=image).calling_ae == "SCANNER"
@@ -150,17 +150,17 @@ def test_texts_of_any_length_and_kind_fit(ingest: Callable[..., Image]) -> None:
     assert image.patient.name == "ab"
 
 
-def test_other_files_have_no_instance(ingest: Callable[..., Image]) -> None:
+def test_files_other_than_dicom_have_no_instance(ingest: Callable[..., Image]) -> None:
     assert not Instance.objects.filter(image=ingest(synthetic.xray_png(2, (300, 200)))).exists()
 
 
-def test_it_goes_with_its_image(ingest: Callable[..., Image]) -> None:
+def test_an_instance_is_deleted_with_its_image(ingest: Callable[..., Image]) -> None:
     image = ingest(made(**CHILD))
     image.delete()
     assert not Instance.objects.filter(pk=image.pk).exists()
 
 
-def test_a_rule_hurries_an_upload_and_names_where_its_result_goes(ingest: Callable[..., Image]) -> None:
+def test_a_rule_prioritises_an_upload_and_sets_the_destination_of_its_result(ingest: Callable[..., Image]) -> None:
     department = Department.objects.create(name="Radiology", slug="radiology")
     pacs = Destination.objects.create(department=department, name="A", host="a", called_ae="A")
     Rule.objects.create(department=department, conditions="PatientID is P-1", stat=True, results_to=pacs)
@@ -169,7 +169,7 @@ def test_a_rule_hurries_an_upload_and_names_where_its_result_goes(ingest: Callab
     assert (image.instance.results_to, image.readings.get().priority) == (pacs, Priority.INTERACTIVE)
 
 
-def test_what_is_not_to_be_read_is_kept_and_cancelled(ingest: Callable[..., Image]) -> None:
+def test_an_image_that_a_rule_excludes_from_reading_is_kept_and_cancelled(ingest: Callable[..., Image]) -> None:
     department = Department.objects.create(name="Radiology", slug="radiology")
     Rule.objects.create(department=department, conditions="BodyPartExamined is chest", unread=True)
     image = ingest(made(**CHILD), guest=None, department=department)
@@ -177,12 +177,12 @@ def test_what_is_not_to_be_read_is_kept_and_cancelled(ingest: Callable[..., Imag
     assert not image.readings.exists()
 
 
-def test_raw_data_of_a_detector_is_said_to_be_that(ingest: Callable[..., Image]) -> None:
+def test_raw_data_of_a_detector_gives_a_warning(ingest: Callable[..., Image]) -> None:
     assert "for_processing" in warned(ingest(made(**CHILD, SOPClassUID=uploaded.FOR_PROCESSING)))
 
 
 @pytest.mark.parametrize("other", [False, True])
-def test_a_study_has_the_uid_and_patient_that_all_its_files_have(ingest: Callable[..., Image], other: bool) -> None:
+def test_a_study_has_the_uid_and_patient_that_all_its_files_share(ingest: Callable[..., Image], other: bool) -> None:
     guest = uuid4()
     study = Study.objects.create(guest=guest)
     for number in range(2):
@@ -197,4 +197,6 @@ def test_a_study_has_the_uid_and_patient_that_all_its_files_have(ingest: Callabl
     ingest(made(**CHILD), guest=guest, study=again)
     uploaded.keep_study_uid(again.pk)
     again.refresh_from_db()
-    assert again.study_uid == ("1.2.3" if other else None), "of two of the same UID the first one has it"
+    assert again.study_uid == ("1.2.3" if other else None), (
+        "of two studies with the same UID, only the first one has it"
+    )

@@ -1,4 +1,4 @@
-"""Nothing is sent to an address that only this service can reach, whatever a name stands for."""
+"""Nothing is sent to an address that only this service can reach, whatever address a host name resolves to."""
 
 import socket
 from ipaddress import ip_network
@@ -22,7 +22,7 @@ def make_due():
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001"])
-def test_what_is_not_allowed_is_not_even_connected_to(owner, receiver, settings, host):
+def test_a_forbidden_address_is_not_even_connected_to(owner, receiver, settings, host):
     webhook, _ = services.create_webhook(Identity(user=owner), receiver.url)
     for url in (f"http://{host}:{receiver.port}/hook", f"https://{host}:{receiver.port}/hook"):
         Webhook.objects.filter(pk=webhook.pk).update(url=url)
@@ -39,26 +39,24 @@ def test_what_is_not_allowed_is_not_even_connected_to(owner, receiver, settings,
     assert "allowed" in webhook.last_outcome
 
 
-def test_a_name_cannot_become_another_address_between_the_look_and_the_connection(
-    owner, receiver, settings, monkeypatch
-):
+def test_a_name_cannot_change_its_address_between_check_and_connection(owner, receiver, settings, monkeypatch):
     """DNS rebinding: the first answer is allowed, every later one is not."""
     settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.2/32")]
-    asked = []
-    real = socket.getaddrinfo
+    lookups = []
+    getaddrinfo = socket.getaddrinfo
 
     def resolve(host, port, *args, **kwargs):
         if host not in ("rebind.example", b"rebind.example"):
-            return real(host, port, *args, **kwargs)
-        asked.append(host)
-        address = "127.0.0.2" if len(asked) == 1 else "127.0.0.1"
-        return real(address, port, *args, **kwargs)
+            return getaddrinfo(host, port, *args, **kwargs)
+        lookups.append(host)
+        address = "127.0.0.2" if len(lookups) == 1 else "127.0.0.1"
+        return getaddrinfo(address, port, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     webhook, _ = services.create_webhook(Identity(user=owner), f"http://rebind.example:{receiver.port}/hook")
     services.send_test(webhook)
     assert deliver() == {"failed": 1}  # nobody listens at 127.0.0.2
-    assert len(asked) == 1
+    assert len(lookups) == 1
     assert not receiver.requests
 
 

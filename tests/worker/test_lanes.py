@@ -9,7 +9,7 @@ from worker.infer.lanes import Lanes
 
 
 class Message:
-    """What lanes look at of a message."""
+    """A message, with only what lanes look at."""
 
     def __init__(self, name: str, *, bulk: bool = False, alone: bool = False) -> None:
         self.name = name
@@ -40,7 +40,7 @@ def drained(lanes: Lanes) -> list[list[str]]:
     return batches
 
 
-def test_nothing_waits() -> None:
+def test_without_messages_there_is_no_batch() -> None:
     lanes = Lanes(4)
     assert len(lanes) == 0
     assert lanes.next_batch() == []
@@ -48,10 +48,10 @@ def test_nothing_waits() -> None:
 
 def test_interactive_goes_first_and_each_lane_in_its_order() -> None:
     lanes = filled(16, interactive=3, bulk=3)
-    assert names(lanes.next_batch()) == ["i0", "i1", "i2", "b0"], "one stands for all bulk images"
+    assert names(lanes.next_batch()) == ["i0", "i1", "i2", "b0"], "one message stands for all bulk images"
 
 
-def test_a_batch_holds_no_more_than_it_may() -> None:
+def test_a_batch_holds_no_more_than_its_maximum() -> None:
     assert [len(batch) for batch in drained(filled(8, interactive=20))] == [8, 8, 4]
 
 
@@ -64,7 +64,9 @@ def test_bulk_keeps_a_quarter_of_each_batch_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(("slow", "batches"), [(False, [["i0", "b0"]]), (True, [["i0"], ["b0"]])])
-def test_bulk_joins_whoever_waits_alone_only_where_that_takes_no_longer(slow: bool, batches: list[list[str]]) -> None:
+def test_bulk_joins_a_single_interactive_image_only_if_that_takes_no_longer(
+    slow: bool, batches: list[list[str]]
+) -> None:
     lanes = filled(4, interactive=1, bulk=1)
     lanes.slow = slow
     assert drained(lanes) == batches
@@ -76,7 +78,7 @@ def test_batches_are_short_only_while_bulk_images_wait() -> None:
     assert [len(batch) for batch in drained(lanes)] == [2, 2, 8, 1]
 
 
-def test_where_many_people_wait_half_of_them_are_read_at_once() -> None:
+def test_if_many_people_wait_half_of_their_images_are_read_at_once() -> None:
     lanes = filled(16, interactive=40)
     lanes.long = 4
     assert [len(batch) for batch in drained(lanes)] == [16, 12, 6, 4, 2]
@@ -94,16 +96,16 @@ def test_bulk_keeps_a_quarter_of_short_batches_too(max_batch: int) -> None:
     assert taken["i"] == 8 * max_batch - taken["b"]
 
 
-def test_one_message_of_bulk_images_is_as_good_as_many() -> None:
+def test_one_bulk_message_is_as_good_as_many() -> None:
     lanes = Lanes(4)
     assert [lanes.add(Message(name, bulk=True)) for name in ("first", "second")] == [True, False]
     [first] = lanes.next_batch()
-    assert lanes.add(Message("third", bulk=True)), "its image may have come after the batch had looked"
+    assert lanes.add(Message("third", bulk=True)), "its image may have come after the batch looked for images"
     assert lanes.done([first], full=True) == [first]
     assert drained(lanes) == [["third"]]
 
 
-def test_a_message_of_bulk_images_is_not_kept_for_as_long_as_a_broker_waits() -> None:
+def test_a_bulk_message_is_not_kept_as_long_as_a_broker_waits() -> None:
     lanes = filled(4, bulk=1)
     [first] = lanes.next_batch()
     lanes.bulk_since -= waiting.KEEP_SECONDS + 1
@@ -124,7 +126,7 @@ def test_neither_lane_starves_while_the_other_is_never_empty(max_batch: int) -> 
     assert taken["a"] == 10
 
 
-def test_those_to_be_read_alone_take_every_second_turn() -> None:
+def test_images_to_be_read_alone_take_every_second_turn() -> None:
     batches = drained(filled(4, interactive=8, bulk=1, alone=5))
     assert [batch for batch in batches if batch[0].startswith("a")] == [[f"a{number}"] for number in range(5)]
     kinds = ["a" if batch[0].startswith("a") else "-" for batch in batches]
@@ -138,7 +140,7 @@ def test_suspects_go_one_by_one_in_their_order() -> None:
     assert drained(lanes) == [["i0"], ["i1"], ["i2"], ["i3"]]
 
 
-def test_suspects_go_before_those_that_wait_to_be_read_alone_already() -> None:
+def test_suspects_go_before_those_already_waiting_to_be_read_alone() -> None:
     lanes = filled(4, interactive=2)
     batch = lanes.next_batch()
     lanes.add(Message("later", alone=True))
@@ -146,7 +148,7 @@ def test_suspects_go_before_those_that_wait_to_be_read_alone_already() -> None:
     assert drained(lanes) == [["i0"], ["i1"], ["later"]]
 
 
-def test_bulk_takes_every_fourth_turn_where_batches_hold_one() -> None:
+def test_bulk_takes_every_fourth_turn_if_batches_hold_one() -> None:
     lanes = filled(1, interactive=6)
     taken = ""
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""Lines of a task are about its image."""
+"""The log lines of a task name its image."""
 
 from types import SimpleNamespace
 from uuid import uuid4
@@ -19,7 +19,7 @@ def begin(name: str, args: tuple, **request: str) -> dict[str, str]:
     return dict(correlation.current())
 
 
-def test_a_tasks_lines_are_about_its_image_and_request() -> None:
+def test_a_tasks_log_lines_name_its_image_and_request() -> None:
     image_id = str(uuid4())
     assert begin("worker.ingest", (image_id,), request_id="request-1") == {
         "request_id": "request-1", "image_id": image_id,
@@ -31,16 +31,16 @@ def test_a_tasks_lines_are_about_its_image_and_request() -> None:
     [("worker.unpack", (str(uuid4()),)), ("worker.infer", ([object()],)),
      ("worker.ingest", ("no id",)), ("worker.ingest", (7,))],
 )  # fmt: skip
-def test_others_are_about_no_image(name: str, args: tuple) -> None:
+def test_log_lines_of_other_tasks_name_no_image(name: str, args: tuple) -> None:
     assert begin(name, args) == {}
 
 
-def test_messages_of_the_release_before_have_no_id() -> None:
+def test_messages_of_an_earlier_release_have_no_request_id() -> None:
     image_id = str(uuid4())
     assert begin("worker.ingest", (image_id,)) == {"image_id": image_id}
 
 
-def test_a_task_leaves_nothing_to_the_next() -> None:
+def test_a_task_leaves_no_ids_to_the_next() -> None:
     begin("worker.ingest", (str(uuid4()),), request_id="request-1")
     signals.task_postrun.send(sender=None)
     assert dict(correlation.current()) == {}

@@ -1,4 +1,4 @@
-"""An image that takes too much memory fails alone, in a process that has no more than a container gives it."""
+"""An image that takes too much memory fails alone, in a process that may use no more than its container has."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests import synthetic
 from tests.service import ROOT, bundle
 from worker.ingest import memory
 
-#: Of the 1 GB that worker-ingest's container has, for each of its two children; 100 MB are its parent's.
+#: Memory for each of the two children in worker-ingest's container of 1 GB; their parent has 100 MB.
 CHILD_BYTES = 450 * 2**20
 
 CHILD = """
@@ -35,23 +35,23 @@ for name in sys.argv[2:]:
         codes.append(f"{prepared.width}x{prepared.height}")
     except ImageError as error:
         codes.append(error.code)
-# Not ru_maxrss, which a process begins with from the one that started it.
+# Not ru_maxrss, which a process inherits from the one that started it.
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(json.dumps([codes, int(status["VmHWM"].split()[0]) * 1024]))
 """
 
 
 def prepare_all(tmp_path: Path, limit: int, files: dict[str, bytes]) -> tuple[list[str], int]:
-    """What became of files that one process prepared one after the other, and its largest size in bytes."""
+    """Prepare files one after the other in one process. Return the outcomes, and the peak memory in bytes."""
     (tmp_path / "media").mkdir()
     for name, content in files.items():
         (tmp_path / "media" / name).write_bytes(content)
     environment = {**os.environ, "DATA_DIR": str(tmp_path), "PNEUMOQUEUE_ROLE": "ingest", "MODEL_BUNDLE": str(bundle())}
-    made = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", CHILD, str(limit), *files], cwd=ROOT, env=environment, capture_output=True, text=True
     )
-    assert made.returncode == 0, made.stderr
-    codes, largest = json.loads(made.stdout)
+    assert process.returncode == 0, process.stderr
+    codes, largest = json.loads(process.stdout)
     return codes, largest
 
 
@@ -68,7 +68,7 @@ def test_hostile_files_fail_alone_with_their_code(tmp_path: Path, settings: Any)
 
 
 @pytest.mark.long
-def test_the_largest_that_are_accepted_fit_into_the_memory(tmp_path: Path, settings: Any) -> None:
+def test_the_largest_accepted_images_fit_into_the_memory(tmp_path: Path, settings: Any) -> None:
     codes, largest = prepare_all(tmp_path, settings.PREPARE_MEMORY_BYTES, {
         "16bit.png": synthetic.bomb_png(9_400, "I;16"),
         "rgba.png": synthetic.bomb_png(7_300, "RGBA"),
@@ -79,7 +79,7 @@ def test_the_largest_that_are_accepted_fit_into_the_memory(tmp_path: Path, setti
 
 
 @pytest.mark.long
-def test_what_takes_more_than_the_process_may_have_fails_and_the_process_goes_on(tmp_path: Path) -> None:
+def test_an_image_beyond_the_memory_limit_fails_and_the_process_goes_on(tmp_path: Path) -> None:
     codes, _ = prepare_all(tmp_path, 64 * 2**20, {
         "large.png": synthetic.bomb_png(6_000, "RGBA"),
         "good.jpg": synthetic.xray_jpeg(),
@@ -94,11 +94,11 @@ def test_the_processes_that_prepare_images_have_a_limit(
     role: str, limited: bool, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = []
-    monkeypatch.setattr(resource, "setrlimit", lambda what, limit: limits.append((what, limit)))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, limit: limits.append((kind, limit)))
     settings.WORKER_ROLE = role
     memory._limit()
     assert bool(limits) == limited
     if limited:
-        (what, (soft, _)) = limits[0]
-        assert what == resource.RLIMIT_DATA
+        (kind, (soft, _)) = limits[0]
+        assert kind == resource.RLIMIT_DATA
         assert 0 < soft - settings.PREPARE_MEMORY_BYTES < 2**31

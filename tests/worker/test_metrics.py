@@ -1,4 +1,4 @@
-"""What the workers count, and how it gets out of the processes that count it."""
+"""What the workers count, and how a worker's parent serves the counts of all its processes."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ Grown = Callable[..., float]
 
 @pytest.fixture
 def grown() -> Grown:
-    """How much a sample has grown since it was first asked for here."""
+    """How much a sample has grown since the test's first query for it."""
     before: dict[tuple, float] = {}
 
     def difference(name: str, **labels: str) -> float:
@@ -69,7 +69,7 @@ def test_batches_are_counted(grown: Grown) -> None:
     assert (grown("batch_size_sum"), grown("batch_size_count"), grown("model_seconds_sum")) == (20, 2, 1.75)
 
 
-#: A worker's parent with one child after another in the same place of its pool, the first of which is killed.
+#: A worker's parent with two children, one after the other in the same place of its pool. Both are killed.
 PARENT = """
 import os, signal, urllib.request
 from worker.process import exposition
@@ -95,15 +95,15 @@ print("FILES", *sorted(os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
 
 
 def run_parent(tmp_path: Path, **environment: str) -> str:
-    surroundings = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "PNEUMOQUEUE_ROLE": "infer", **environment}
+    variables = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "PNEUMOQUEUE_ROLE": "infer", **environment}
     done = subprocess.run(
-        [sys.executable, "-c", PARENT], cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PARENT], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_a_parent_serves_what_its_children_counted_those_that_were_killed_too(tmp_path: Path) -> None:
+def test_a_parent_serves_the_counts_of_its_children_even_if_they_were_killed(tmp_path: Path) -> None:
     output = run_parent(tmp_path, METRICS_PORT=str(free_ports(1)[0]))
     assert "pneumoqueue_batch_size_sum 7.0" in output
     assert 'pneumoqueue_worker_starts_total{role="infer"} 2.0' in output
@@ -111,8 +111,8 @@ def test_a_parent_serves_what_its_children_counted_those_that_were_killed_too(tm
     assert "process_start_time_seconds" in output
     [files] = [line.split()[1:] for line in output.splitlines() if line.startswith("FILES")]
     assert files == ["counter_infer-0.db", "counter_infer-parent.db", "histogram_infer-0.db",
-                     "histogram_infer-parent.db"], "no files of single children"  # fmt: skip
-    assert list(tmp_path.iterdir()) == [], "the folder goes with the parent"
+                     "histogram_infer-parent.db"], "no files for each child"  # fmt: skip
+    assert list(tmp_path.iterdir()) == [], "the folder is deleted with the parent"
 
 
 def test_a_taken_port_does_not_stop_a_worker(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
@@ -133,11 +133,11 @@ def test_without_a_port_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> No
     from worker.process import exposition
 
     monkeypatch.delenv("METRICS_PORT", raising=False)
-    monkeypatch.setattr(exposition, "start_http_server", lambda *_, **__: pytest.fail("it was"))
+    monkeypatch.setattr(exposition, "start_http_server", lambda *_, **__: pytest.fail("metrics are served"))
     exposition.serve()
 
 
-def test_a_child_gives_up_the_parents_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_closes_the_parents_port(monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.process import exposition
 
     closed: list[str] = []

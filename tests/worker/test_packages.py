@@ -1,4 +1,4 @@
-"""The workers run without the packages that only the web process needs, without TensorFlow, and without decoders where
+"""The workers run without the packages that only the web process needs, without TensorFlow, and without decoders if
 they prepare no images.
 """
 

@@ -1,4 +1,4 @@
-"""From an upload to the model's input, and what becomes of uploads that have none."""
+"""From an upload to the model's input, and what happens to uploads for which there is none."""
 
 import hashlib
 import io
@@ -40,7 +40,7 @@ def stored(name: str) -> Picture.Image:
         return Picture.open(io.BytesIO(stream.read()))
 
 
-def test_opencv_takes_no_thread_beside_the_pools_processes() -> None:
+def test_opencv_takes_no_threads_besides_the_pools_processes() -> None:
     assert cv2.getNumThreads() == 1
 
 
@@ -53,7 +53,7 @@ def test_opencv_takes_no_thread_beside_the_pools_processes() -> None:
         (synthetic.xray_png(3, (300, 200)), (300, 200), (300, 200)),
     ],
 )
-def test_preview_input_and_facts(
+def test_preview_input_and_metadata(
     upload: Upload, content: bytes, size: tuple[int, int], preview: tuple[int, int]
 ) -> None:
     prepared = preparing.prepare(upload(content))
@@ -69,7 +69,7 @@ def test_preview_input_and_facts(
     assert expected.std() > 10, "a blank image would prove nothing"
 
 
-def test_borders_are_cut_off_and_the_place_of_the_rest_is_kept(
+def test_borders_are_cut_off_and_the_region_of_the_rest_is_stored(
     upload: Upload, django_capture_on_commit_callbacks: Any
 ) -> None:
     chest = synthetic.xray(5, (500, 400))
@@ -78,25 +78,27 @@ def test_borders_are_cut_off_and_the_place_of_the_rest_is_kept(
     image = upload(png(framed))
     with django_capture_on_commit_callbacks(execute=True):
         assert tasks.ingest(str(image.pk)) == "ready"
-    made = image.readings.get()
-    assert made.region == [120, 40, 620, 440]
-    assert [warning["code"] for warning in made.warnings] == ["borders_removed"]
-    np.testing.assert_array_equal(np.asarray(stored(made.input.name)), to_input(chest, SPEC))
+    reading = image.readings.get()
+    assert reading.region == [120, 40, 620, 440]
+    assert [warning["code"] for warning in reading.warnings] == ["borders_removed"]
+    np.testing.assert_array_equal(np.asarray(stored(reading.input.name)), to_input(chest, SPEC))
     image.refresh_from_db()
-    assert (image.width, image.height) == (700, 460), "the picture shown is that which was sent"
+    assert (image.width, image.height) == (700, 460), "the picture is shown as it was sent"
     assert stored(image.preview.name).size == (700, 460)
 
 
 def test_a_photograph_of_a_film_has_its_warning(upload: Upload) -> None:
-    taken = photograph(synthetic.xray(1, (500, 400)), np.random.default_rng(1))
-    prepared = preparing.prepare(upload(taken.content))
+    photo = photograph(synthetic.xray(1, (500, 400)), np.random.default_rng(1))
+    prepared = preparing.prepare(upload(photo.content))
     assert (prepared.region, [warning["code"] for warning in prepared.warnings]) == ([], ["photograph_of_film"])
 
 
-def test_what_the_input_does_not_depend_on_is_made_beside_it(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_input_does_not_depend_on_is_made_in_another_thread(
+    upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inputs, sheet = _threads_of(monkeypatch, preparing, "to_input"), _threads_of(monkeypatch, photographs, "find_sheet")
     image = upload(synthetic.xray_jpeg(1, (2100, 1400)))
-    made = preparing.prepare(image)
+    prepared = preparing.prepare(image)
     assert (len(inputs), len(sheet)) == (1, 1)
     assert inputs != sheet
 
@@ -104,21 +106,21 @@ def test_what_the_input_does_not_depend_on_is_made_beside_it(upload: Upload, mon
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(preparing.ThreadPoolExecutor, "submit", full)
-    assert preparing.prepare(image) == made
+    assert preparing.prepare(image) == prepared
     assert sheet[1:] == inputs[1:] == inputs[:1]
 
 
 def _threads_of(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[int]:
-    """Watches a function: in which threads it runs."""
-    found: list[int] = []
+    """Watch a function. Return a list that gets the threads in which it runs."""
+    threads: list[int] = []
     watched = getattr(module, name)
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        found.append(threading.get_ident())
+        threads.append(threading.get_ident())
         return watched(*args, **kwargs)
 
     monkeypatch.setattr(module, name, run)
-    return found
+    return threads
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -130,7 +132,7 @@ def test_an_upload_that_browsers_show_is_its_own_preview(upload: Upload, storage
     assert not (storage / "previews").exists()
 
 
-def test_what_browsers_would_not_show_gets_a_preview(upload: Upload) -> None:
+def test_an_upload_that_browsers_would_not_show_gets_a_preview(upload: Upload) -> None:
     noise = Picture.fromarray(np.random.default_rng(0).integers(0, 256, (1100, 1100), dtype=np.uint8))
     for content in (jpeg(synthetic.xray(3, (1700, 900))), jpeg(synthetic.xray(3).convert("CMYK")), jpeg(noise)):
         image = upload(content)
@@ -175,10 +177,10 @@ def test_ingest_makes_an_image_ready_and_sends_it_on(
     image.refresh_from_db()
     assert (image.status, image.attempts) == (Status.READY, 0)
     assert (image.width, image.height) == (300, 200)
-    made = image.readings.get()
-    assert (made.bundle, made.shadow, made.state) == ("chest-1.2.0", False, "ready")
-    assert made.ready_at is not None
-    assert stored(made.input.name).size == (224, 224)
+    reading = image.readings.get()
+    assert (reading.bundle, reading.shadow, reading.state) == ("chest-1.2.0", False, "ready")
+    assert reading.ready_at is not None
+    assert stored(reading.input.name).size == (224, 224)
     assert stored(image.preview.name).size == (300, 200)
     assert sent == [(dispatch.INFER, image.pk)]
 
@@ -216,12 +218,12 @@ def test_an_image_that_is_cancelled_meanwhile_stays_cancelled(upload: Upload, mo
     assert image.status == Status.CANCELLED
 
 
-def test_a_message_of_an_image_that_is_gone_is_dropped(db: None) -> None:
+def test_a_message_for_a_deleted_image_is_dropped(db: None) -> None:
     assert tasks.ingest(str(uuid4())) == "nothing to do"
 
 
 def damaged_png() -> bytes:
-    """Complete, with checksums that are right, and rows filtered in a way that PNG does not know."""
+    """A complete PNG with correct checksums, whose rows have a filter that PNG does not know."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -272,7 +274,7 @@ def test_an_image_is_prepared_for_its_shadows_as_each_bundle_says(
     assert len(sent) == 2
 
 
-def test_an_upload_that_is_gone_from_the_storage_fails(upload: Upload) -> None:
+def test_an_upload_that_is_missing_in_the_storage_fails(upload: Upload) -> None:
     image = upload()
     default_storage.delete(image.file.name)
     assert tasks.ingest(str(image.pk)) == "file_missing"
@@ -291,14 +293,16 @@ def test_an_upload_that_is_gone_from_the_storage_fails(upload: Upload) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_is_not_the_images_fault_costs_it_no_attempt(upload: Upload, monkeypatch: Any, error: Exception) -> None:
+def test_an_error_that_is_not_the_images_fault_costs_it_no_attempt(
+    upload: Upload, monkeypatch: Any, error: Exception
+) -> None:
     image = upload()
 
     def fail(_: Image) -> None:
         raise error
 
-    with monkeypatch.context() as broken:
-        broken.setattr(preparing, "prepare", fail)
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "prepare", fail)
         for _ in range(5):
             with pytest.raises(type(error)):
                 tasks.ingest(str(image.pk))
@@ -320,7 +324,7 @@ def test_a_full_storage_is_not_the_images_fault(upload: Upload, monkeypatch: Any
     assert (image.status, image.attempts) == (Status.QUEUED, 0)
 
 
-def test_a_fault_of_the_program_fails_the_image_and_is_logged(upload: Upload, monkeypatch: Any, caplog: Any) -> None:
+def test_an_error_of_the_program_fails_the_image_and_is_logged(upload: Upload, monkeypatch: Any, caplog: Any) -> None:
     image = upload()
     monkeypatch.setattr(preparing, "to_input", lambda *_: 1 / 0)
     assert tasks.ingest(str(image.pk)) == "internal_error"
@@ -329,7 +333,7 @@ def test_a_fault_of_the_program_fails_the_image_and_is_logged(upload: Upload, mo
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_an_image_that_stops_its_worker_again_and_again_is_set_aside(upload: Upload, settings: Any) -> None:
+def test_an_image_that_stops_its_worker_again_and_again_fails(upload: Upload, settings: Any) -> None:
     image = upload()
     for _ in range(settings.MAX_ATTEMPTS):
         assert preparation.start_ingest(image.pk)  # and the worker dies
@@ -340,5 +344,5 @@ def test_an_image_that_stops_its_worker_again_and_again_is_set_aside(upload: Upl
 
 @pytest.mark.parametrize("age", [None, 0.0, 0.5, 0.99, 1.0, 3.0, 5.99, 6.0, 64.0])
 @pytest.mark.parametrize("view", ["", "PA", "AP", "lateral"])
-def test_the_service_says_of_ages_and_views_what_single_files_are_told(age: float | None, view: str) -> None:
+def test_ages_and_views_get_the_same_warnings_in_the_service_and_for_single_files(age: float | None, view: str) -> None:
     assert judging.outside_training(age, view) == warnings.outside_training(age, view)

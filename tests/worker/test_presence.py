@@ -27,7 +27,7 @@ from worker.infer import capacity, reader, startup
 from worker.process import presence
 
 Starts = Callable[[str], None]
-#: What the model's bundle tells of how it was measured.
+#: The bundle's description, which tells how the model was measured.
 META = json.loads((Path(__file__).resolve().parents[2] / "models/vgg16-pneumonia-1.2.0/bundle.json").read_text())
 pytestmark = pytest.mark.django_db
 
@@ -42,13 +42,13 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def unlimited(settings: Any) -> None:
-    """The start of a worker's process, which the tests announce, must not limit the memory of their own process."""
+    """Set no memory limit: tests signal the start of a worker's process in their own process."""
     settings.PREPARE_MEMORY_BYTES = 0
 
 
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
-    """A worker of a role learns its name."""
+    """Tell a worker of a role its name, as Celery does at the start."""
 
     def start(role: str) -> None:
         monkeypatch.setattr(presence, "ROLE", role)
@@ -59,7 +59,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A model that loads at once; what happened in which order."""
+    """Make the model load at once. The list notes each load."""
     done: list[str] = []
 
     def load() -> Any:
@@ -81,15 +81,15 @@ def test_an_ingest_worker_is_ready_when_celery_is(starts: Starts) -> None:
     assert (worker.name, worker.role) == ("ingest@here", "ingest")
 
 
-@pytest.mark.parametrize(("role", "known"), [("ingest", ["balanced", "screening"]), ("deliver", [])])
+@pytest.mark.parametrize(("role", "reported"), [("ingest", ["balanced", "screening"]), ("deliver", [])])
 def test_preparing_workers_report_the_models_operating_points(
-    starts: Starts, models: Path, role: str, known: list[str]
+    starts: Starts, models: Path, role: str, reported: list[str]
 ) -> None:
     points = {name: {"threshold": value, "rule": "planted"} for name, value in (("balanced", 0.6), ("screening", 0.2))}
     write_bundle(models, "1.0.0", threshold=0.6, operating_points=points)
     starts(role)
     signals.worker_ready.send(sender=None)
-    assert services.operating_points() == known
+    assert services.operating_points() == reported
 
 
 def test_an_ingest_workers_child_loads_no_model(starts: Starts, model: list[str]) -> None:
@@ -112,9 +112,7 @@ def test_an_infer_worker_is_ready_when_its_child_has_the_model(starts: Starts, m
 
 
 @pytest.mark.parametrize("role", ["ingest", "infer"])
-def test_no_connection_is_left_that_a_child_would_share(
-    starts: Starts, monkeypatch: pytest.MonkeyPatch, role: str
-) -> None:
+def test_no_connection_is_left_for_a_child_to_share(starts: Starts, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     connected = [True]
     monkeypatch.setattr(presence, "disconnect", lambda: connected.append(False))
     starts(role)
@@ -147,7 +145,7 @@ def test_an_infer_worker_whose_child_died_idle_is_not_ready(starts: Starts, mode
     presence._child.value = child.pid
     signals.heartbeat_sent.send(sender=None)
     assert not Worker.objects.get().ready
-    assert Worker.objects.living().exists(), "what its batches hold is given back one by one"
+    assert Worker.objects.living().exists(), "its lost batches are released one by one"
 
 
 def test_a_child_takes_no_work_before_its_report_is_written(
@@ -156,7 +154,7 @@ def test_a_child_takes_no_work_before_its_report_is_written(
     starts("infer")
     tried: list[float] = []
 
-    def away(*_: Any, **__: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise OperationalError("database is locked")
 
     def answers_later(seconds: float) -> None:
@@ -165,7 +163,7 @@ def test_a_child_takes_no_work_before_its_report_is_written(
             monkeypatch.setattr(services, "report_worker", report)
 
     report = services.report_worker
-    monkeypatch.setattr(services, "report_worker", away)
+    monkeypatch.setattr(services, "report_worker", fail)
     monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=time.monotonic, sleep=answers_later))
     signals.worker_process_init.send(sender=None)
     assert len(tried) == 2
@@ -173,7 +171,7 @@ def test_a_child_takes_no_work_before_its_report_is_written(
 
 
 @pytest.mark.parametrize("error", [BundleError("weights.npz is missing"), capacity.TooSlow("Reading takes 90 s.")])
-def test_a_child_that_cannot_read_says_so_and_ends(
+def test_a_child_that_cannot_read_logs_why_and_ends(
     starts: Starts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     starts("infer")
@@ -191,7 +189,7 @@ def test_a_child_that_cannot_read_says_so_and_ends(
     assert not Worker.objects.ready().exists()
 
 
-def test_a_wrong_choice_of_a_model_is_one_sentence_before_anything_starts(
+def test_a_wrong_choice_of_a_model_gives_one_sentence_before_anything_starts(
     models: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_bundle(models, "1.0.0")
@@ -210,7 +208,7 @@ def test_a_wrong_choice_of_a_model_is_one_sentence_before_anything_starts(
 
 
 @pytest.mark.parametrize(("role", "ready"), [("ingest", True), ("infer", False)])
-def test_a_heartbeat_of_a_worker_that_was_forgotten_claims_no_model(starts: Starts, role: str, ready: bool) -> None:
+def test_a_heartbeat_of_a_forgotten_infer_worker_does_not_make_it_ready(starts: Starts, role: str, ready: bool) -> None:
     starts(role)
     Worker.objects.all().delete()
     signals.heartbeat_sent.send(sender=None)
@@ -230,7 +228,7 @@ def test_a_heartbeat_renews_a_worker_and_keeps_its_report(starts: Starts, model:
     assert Worker.objects.values("role", "ready", "model", "device").get() == reported
 
 
-def test_heartbeats_are_written_now_and_then_only(starts: Starts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeats_are_written_only_every_few_seconds(starts: Starts, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: clock.now))
     starts("ingest")
@@ -268,7 +266,7 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_worker(
     assert "could not report" in caplog.text
 
 
-def test_a_connection_that_broke_is_replaced_before_a_report(starts: Starts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_connection_is_replaced_before_a_report(starts: Starts, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced: list[str] = []
     monkeypatch.setattr(presence, "close_old_connections", lambda: replaced.append(str(Worker.objects.count())))
     starts("infer")
@@ -285,8 +283,8 @@ def file(settings: Any, tmp_path: Path) -> Path:
     return tmp_path / "alive"
 
 
-def test_the_file_is_there_while_an_ingest_worker_is(starts: Starts, file: Path) -> None:
-    file.touch()  # of one that was killed
+def test_the_file_exists_while_an_ingest_worker_runs(starts: Starts, file: Path) -> None:
+    file.touch()  # left by a killed worker
     starts("ingest")
     assert not file.exists()
     signals.worker_ready.send(sender=None)
@@ -298,7 +296,7 @@ def test_the_file_is_there_while_an_ingest_worker_is(starts: Starts, file: Path)
     assert not file.exists()
 
 
-def test_the_file_is_there_while_the_model_is_in_memory(starts: Starts, model: list[str], file: Path) -> None:
+def test_the_file_exists_while_the_model_is_in_memory(starts: Starts, model: list[str], file: Path) -> None:
     starts("infer")
     signals.worker_ready.send(sender=None)
     signals.heartbeat_sent.send(sender=None)
@@ -309,17 +307,17 @@ def test_the_file_is_there_while_the_model_is_in_memory(starts: Starts, model: l
     assert not file.exists()
 
 
-def test_what_was_measured_of_a_model_is_written_down_when_it_is_loaded(starts: Starts, model: list[str]) -> None:
+def test_measurements_of_a_model_are_stored_when_it_is_loaded(starts: Starts, model: list[str]) -> None:
     Bundle.objects.create(name="chest-1.2.0", answers={"of": "an earlier start"})
     starts("infer")
     signals.worker_process_init.send(sender=None)
-    kept = Bundle.objects.get().answers
-    assert kept == answers.shares(META)
-    assert kept["pneumonia"]["positive"] > 0.9
+    stored = Bundle.objects.get().answers
+    assert stored == answers.shares(META)
+    assert stored["pneumonia"]["positive"] > 0.9
     assert Bundle.objects.get().inputs == META.get("inputs", {})
 
 
-def test_a_database_that_is_away_for_that_does_not_keep_a_worker_from_reading(
+def test_a_worker_reads_even_if_the_database_cannot_store_the_measurements(
     starts: Starts, model: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:

@@ -105,12 +105,12 @@ def test_an_unusable_image_is_reported_without_a_picture(dicom_image, destinatio
         assert (archive.modalities(), viewer.received) == (["SR"], 0)
 
 
-# --- destinations that are away, slow, or refuse --------------------------------------------------------------------
+# --- destinations that are unreachable, slow, or refuse -------------------------------------------------------------
 
 
 def test_an_unreachable_destination_gets_everything_later_and_delays_no_other(dicom_image, destination, archive):
     port = free_port()
-    away = destination(port, name="Away")
+    unreachable = destination(port, name="Away")
     destination(archive.port)
     for number in range(3):
         announce(dicom_image(number))
@@ -119,8 +119,8 @@ def test_an_unreachable_destination_gets_everything_later_and_delays_no_other(di
     announce(dicom_image(3))
     # The unreachable destination is not even tried meanwhile.
     assert deliver() == {"delivered": 2}
-    away.refresh_from_db()
-    assert "cannot be reached" in away.last_outcome
+    unreachable.refresh_from_db()
+    assert "cannot be reached" in unreachable.last_outcome
     with pacs.running(port) as back:
         make_due()
         assert deliver() == {"delivered": 4}
