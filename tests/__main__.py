@@ -1,8 +1,9 @@
-"""Run pytest in less time: `python -m tests` takes what `python -m pytest` takes.
+"""Run pytest faster: `python -m tests` takes the same arguments as `python -m pytest`.
 
-CPython keeps the frames of calls in pieces of 16 KB. Where a loop calls across the end of a piece, each call asks the
-system for memory and gives it back, and pytest and Django call so deep that this takes a sixth of the tests' time. A
-frame that needs more than half a megabyte gets a piece of a whole one, in which all further calls have room.
+CPython allocates the stack of its frames in chunks of 16 KB. When a loop calls a function across the end of a chunk,
+each call allocates and frees a chunk. pytest and Django nest calls so deeply that this takes a sixth of the tests'
+time. A frame that needs more than half a megabyte gets a chunk of a whole megabyte, which has room for all further
+calls.
 """
 
 import sys
@@ -14,7 +15,7 @@ def main() -> int:
     return pytest.main()
 
 
-main.__code__ = main.__code__.replace(co_stacksize=70_000)  # times eight bytes
+main.__code__ = main.__code__.replace(co_stacksize=70_000)  # in units of eight bytes
 
 if __name__ == "__main__":
     sys.exit(main())

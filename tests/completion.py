@@ -1,4 +1,4 @@
-"""What the tests of finished studies have in common."""
+"""Helpers for the tests of finished studies."""
 
 from uuid import uuid4
 
@@ -17,13 +17,13 @@ def announced(study: Study) -> list[Delivery]:
 
 
 def succeed(*images: Image) -> int:
-    """Read images that are ready, as one batch; those that are not yet prepared for the model are so first."""
+    """Read images as one batch, as the worker does; mark those as prepared for the model that are not yet."""
     bundle, token = "net-1.0.0", uuid4()
     for image in images:
         if not image.readings.exists():
             image.readings.create(bundle=bundle, priority=image.priority, dispatched_at=timezone.now())
-    held = reading.claim(token, uuid4(), bundle, [image.pk for image in images])
-    results = [reading.Result(one.image_id, {"PNEUMONIA": 0.9}, 0.9, "PNEUMONIA") for one in held]
+    claimed = reading.claim(token, uuid4(), bundle, [image.pk for image in images])
+    results = [reading.Result(row.image_id, {"PNEUMONIA": 0.9}, 0.9, "PNEUMONIA") for row in claimed]
     return reading.succeed(token, results, reading.Model(bundle, 0.5), seconds=0.1)
 
 

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and hooks that all tests share."""
 
 import gc
 import os
@@ -14,10 +14,10 @@ from django.db.models.signals import post_migrate
 from tests import database, guard
 from tests.service import Service, running
 
-#: The data set, which is not in the repository; tests that need it skip without it.
+#: The data set, which is not in the repository. Tests that need it are skipped without it.
 DATA = Path(os.environ.get("XRAY_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 NO_DATA = f"{DATA} has no X-rays at full resolution; XRAY_DATA names the folder with originals/ and the data set's TARs"
-#: Kinds of tests that only run when asked for, and what runs them.
+#: Markers of tests that run only on request, and the command that runs them.
 SLOW = {
     "chaos": "make test-slow",
     "long": "make test-slow",
@@ -28,7 +28,7 @@ SLOW = {
     "docker": "make test-slow",
     "matrix": "make test-matrix",
 }
-#: The tests in a headless Chromium.
+#: Folder of the tests in a headless Chromium.
 BROWSER = Path(__file__).with_name("browser")
 _left_out: Counter[str] = Counter()
 
@@ -40,22 +40,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files with transactional tests after others: these empty the tables, of what migrations wrote as well.
+    """Run the files with transactional tests after the others: these tests empty the tables, even of migrations' rows.
 
-    Then come those that share the whole service, which takes time as long as it runs, and at the end those that share a
-    browser: while Playwright runs, its event loop keeps Django's own from being used in this thread. pytest-xdist keeps
-    this order with ``--no-loadscope-reorder``, see ``pyproject.toml``.
+    Next come the files that use the whole service, because it takes processor time while it runs. The files that use a
+    browser come last: while Playwright runs, its event loop keeps Django from using its own in this thread.
+    pytest-xdist keeps this order with ``--no-loadscope-reorder``, see ``pyproject.toml``.
     """
-    last = {item.path: (item.path.parent == BROWSER, False, False) for item in items}
+    ranks = {item.path: (item.path.parent == BROWSER, False, False) for item in items}
     for item in items:
         transactional = bool((mark := item.get_closest_marker("django_db")) and mark.kwargs)
-        own = (item.path.parent == BROWSER, bool(item.get_closest_marker("integration")), transactional)
-        last[item.path] = max(last[item.path], own)
-    items.sort(key=lambda item: last[item.path])
+        rank = (item.path.parent == BROWSER, bool(item.get_closest_marker("integration")), transactional)
+        ranks[item.path] = max(ranks[item.path], rank)
+    items.sort(key=lambda item: ranks[item.path])
 
 
 def pytest_collection_finish() -> None:
-    """Leave what has been imported out of garbage collection, and collect less often than for every 700 objects."""
+    """Exclude all that is imported from garbage collection, and collect less often than every 700 objects."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
@@ -63,18 +63,18 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
-    """Have SQLite's tables made without migrations; they are copied below."""
+    """Let Django apply no migrations to SQLite; `django_db_setup` copies finished tables."""
     if connection.vendor == "sqlite":
         connection.settings_dict["TEST"]["MIGRATE"] = False
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Copy the tables, and what migrations write.
+    """Copy the tables, and the rows that migrations write.
 
-    No permissions are made whenever a transactional test has emptied the tables: it takes longer than most tests.
+    Do not create permissions each time a transactional test has emptied the tables: that takes longer than most tests.
     """
-    from django.contrib.contenttypes.models import ContentType  # models need the settings
+    from django.contrib.contenttypes.models import ContentType  # models can be imported only after the settings
 
     if connection.vendor == "sqlite":
         with django_db_blocker.unblock():
@@ -101,11 +101,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         folder,
         REGISTRATION="open",
         EMAIL_URL=f"filemail:///{folder / 'mail'}",
-        # Guests are many here and come from one address.
+        # Tests send many requests of guests, all from one address.
         GUEST_RATE="100000/min",
         LOGIN_RATE="100000/min",
         LOG_FORMAT="json",
-        # Receivers of webhooks listen on the loopback address.
+        # The tests' receivers of webhooks listen on the loopback address.
         WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8",
     ) as started:
         yield started

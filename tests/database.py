@@ -1,4 +1,4 @@
-"""The tests' databases."""
+"""Prepares the tests' databases."""
 
 import atexit
 import fcntl
@@ -21,15 +21,15 @@ from django.db import connections
 from django.test import override_settings
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Where pytest keeps what later runs may use.
+#: Folder where pytest keeps files for later runs.
 KEPT = ROOT / ".pytest_cache" / "d"
 
 
 def on_disk() -> None:
-    """Have the tests use a file, where the database is SQLite.
+    """Let the tests use a file if the database is SQLite.
 
-    In memory, which is what tests get otherwise, it locks whole tables between threads; a file does not, and is what
-    the service runs on. It has to be decided before the first test asks for the database.
+    By default Django's tests use a database in memory, where threads lock whole tables. A file has no such locks, and
+    the service uses one too. Call this before the first test uses the database.
     """
     test = connections["default"].settings_dict["TEST"]
     if connections["default"].vendor == "sqlite" and not test["NAME"]:
@@ -39,10 +39,10 @@ def on_disk() -> None:
 
 
 def made() -> Path:
-    """An SQLite file with all tables and what migrations write, which runs share.
+    """An SQLite file with all tables and the rows that migrations write, shared by all runs.
 
-    To apply all migrations takes twenty seconds of processor time. ``tests/upgrades/test_tables.py`` applies them, and
-    compares.
+    Applying all migrations takes twenty seconds of processor time, so this file is made without them.
+    ``tests/upgrades/test_tables.py`` applies them and checks that the result is the same.
     """
     digest = hashlib.sha256(f"{version('django')} {version('django-allauth')}".encode())
     for file in (Path(__file__), *sorted(ROOT.glob("webapp/**/migrations/*.py"))):
@@ -63,7 +63,7 @@ def made() -> Path:
 
 
 def make() -> None:
-    """Make the tables as the models have them, write what a migration does, and count all migrations as applied."""
+    """Create the tables from the models, write a migration's rows, and mark all migrations as applied."""
     django.setup()
     unmigrated: dict[str, None] = dict.fromkeys(config.label for config in apps.get_app_configs())
     with override_settings(MIGRATION_MODULES=unmigrated):
@@ -74,7 +74,7 @@ def make() -> None:
 
 
 def copy(into: sqlite3.Connection) -> None:
-    """Replace what a database holds by all tables, and what migrations write."""
+    """Replace a database's contents by all tables and the rows that migrations write."""
     with closing(sqlite3.connect(made())) as source:
         source.backup(into)
 

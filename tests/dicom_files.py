@@ -1,4 +1,4 @@
-"""DICOM files of every transfer syntax, made on the spot from a picture."""
+"""DICOM files of every transfer syntax, generated from a picture."""
 
 import io
 
@@ -36,7 +36,7 @@ LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2
 
 
 def stored(grey: np.ndarray, bits: int, *, signed: bool = False) -> np.ndarray:
-    """Greys of 8 bits as samples of another depth."""
+    """Convert grey values of 8 bits to samples of another bit depth."""
     values = grey.astype(np.int32) * (2**bits - 1) // 255
     return values - 2 ** (bits - 1) if signed else values
 
@@ -51,12 +51,12 @@ def made(
     pixels: bytes | None = None,
     **attributes: object,
 ) -> bytes:
-    """A digital radiograph.
+    """A file of a digital radiograph.
 
     Args:
-        values: samples, grey or with three channels; without them a synthetic X-ray of 12 bits.
-        pixels: what to put in place of the encoded values.
-        attributes: others of the data set; None takes one away.
+        values: samples, grey or with three channels; by default a synthetic X-ray of 12 bits.
+        pixels: bytes of the pixel data, instead of the encoded values.
+        attributes: further attributes of the data set; None removes one.
     """
     if values is None:
         values = np.asarray(synthetic.xray(3, (200, 160)), dtype=np.uint16) * 16
@@ -87,7 +87,7 @@ def made(
 
 def _encoded(values: np.ndarray, syntax: UID, bits: int) -> bytes:
     order = ">" if syntax == ExplicitVRBigEndian else "<"
-    # Two's complement of so many bits, as the standard has it in the allocated ones.
+    # Two's complement in `bits` bits, which the standard stores in the allocated ones.
     words = (values.astype(np.int32) & (2**bits - 1)).astype("u1" if bits <= 8 else f"{order}u2")
     if syntax in NATIVE:
         data = words.tobytes()
@@ -104,9 +104,9 @@ def _codec(words: np.ndarray, syntax: UID, bits: int) -> bytes:
     if syntax in (JPEGLSLossless, JPEGLSNearLossless):
         return imagecodecs.jpegls_encode(words, level=0 if syntax == JPEGLSLossless else 1)
     if syntax in (JPEG2000Lossless, JPEG2000):
-        whole = syntax == JPEG2000Lossless
-        level = {} if whole else {"level": 60}
-        return imagecodecs.jpeg2k_encode(words, codecformat="j2k", reversible=whole, bitspersample=bits, **level)
+        lossless_j2k = syntax == JPEG2000Lossless
+        level = {} if lossless_j2k else {"level": 60}
+        return imagecodecs.jpeg2k_encode(words, codecformat="j2k", reversible=lossless_j2k, bitspersample=bits, **level)
     if syntax in (HTJ2KLossless, HTJ2K):
         return imagecodecs.htj2k_encode(words, reversible=syntax == HTJ2KLossless)
     assert syntax == RLELossless
@@ -114,7 +114,7 @@ def _codec(words: np.ndarray, syntax: UID, bits: int) -> bytes:
 
 
 def _run_lengths(words: np.ndarray) -> bytes:
-    """A segment for each byte of a sample, the high one first (PS3.5 Annex G), in literal runs."""
+    """One segment for each byte of a sample, the high byte first (PS3.5 Annex G), in literal runs."""
     planes = words[..., np.newaxis] if words.ndim == 2 else words
     segments = []
     for channel in range(planes.shape[-1]):
@@ -131,6 +131,6 @@ def _run_lengths(words: np.ndarray) -> bytes:
 
 
 def coloured(grey: np.ndarray, photometric: str) -> np.ndarray:
-    """A grey picture of 8 bits as one in colours."""
+    """Convert a grey picture of 8 bits to colours."""
     rgb = Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     return np.asarray(rgb.convert("YCbCr") if photometric.startswith("YBR") else rgb)

@@ -1,4 +1,4 @@
-"""What is sent by STOW-RS, and images as they are after a worker has kept what their files say."""
+"""Bodies of STOW-RS requests, and images after a worker has stored their files' attributes."""
 
 import io
 import threading
@@ -21,7 +21,7 @@ TYPE = f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'
 
 @contextmanager
 def served() -> Iterator[str]:
-    """The web application at a port of this machine, by the server that the service has; its URL."""
+    """Serve the web application at a local port with the service's own server; yield its URL."""
     server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -48,14 +48,14 @@ def store(client: Any, content: bytes, path: str = "/dicomweb/studies", kind: st
 
 
 def describe(images: Sequence[Image]) -> None:
-    """Do what preparing does before it decodes."""
+    """Store the files' attributes, as preparing does before it decodes."""
     for image in images:
         with image.file.open("rb") as stored:
             uploaded.describe(image, dicom.attributes_of(dicom.parse(stored.read(), pixels=False)))
 
 
 def uids(answer: Any, tag: str = "00081199") -> list[str]:
-    """The instances of a sequence of a Store Instances Response."""
+    """The instance UIDs in one sequence of a Store Instances Response."""
     return [item["00081155"]["Value"][0] for item in answer.json().get(tag, {}).get("Value", [])]
 
 

@@ -1,7 +1,7 @@
-"""End the processes and containers of a test run, however the run ends: killed, interrupted, out of time.
+"""End the processes and containers of a test run, however the run ends: killed, interrupted or timed out.
 
-A process of its own waits for the end of the run. It finds what the run started by an environment variable that all
-of it inherits, and containers by their names.
+A separate process waits for the end of the run. It finds the run's processes by an environment variable that they
+inherit, and its containers by their names.
 """
 
 import os
@@ -16,13 +16,13 @@ from uuid import uuid4
 import psutil
 
 MARK = "PNEUMOQUEUE_TEST_RUN"
-#: An orderly end of the whole service takes so long at most.
+#: Most seconds that an orderly end of the whole service takes.
 STOP_SECONDS = 45
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def start() -> None:
-    """Mark everything that this process starts from now on, and have it ended after this process."""
+    """Mark all processes that this one starts from now on, so that they are ended after it."""
     os.environ[MARK] = uuid4().hex
     subprocess.Popen(
         [sys.executable, "-m", "tests.guard", str(os.getpid()), os.environ[MARK]],
@@ -30,34 +30,34 @@ def start() -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # A terminal's Ctrl-C is for the run.
+        # Ctrl-C in the terminal must reach only the run.
         start_new_session=True,
     )
 
 
 def container_prefix(pid: int | None = None) -> str:
-    """How the names of a run's containers begin; `pid` is the run's process, by default this one."""
+    """The first part of the names of a run's containers; `pid` is the run's process, by default this one."""
     return f"pneumoqueue-test-{pid or os.getpid()}-"
 
 
-def left_of(run: str) -> Iterator[psutil.Process]:
-    """The processes that carry a run's mark, less this one."""
+def processes_of(run: str) -> Iterator[psutil.Process]:
+    """The processes that carry a run's mark, except this one."""
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(MARK) == run:
                 yield process
         except psutil.Error:
-            continue  # ended meanwhile, or of another user
+            continue  # it has ended, or belongs to another user
 
 
 def end_processes(run: str) -> None:
-    """Ask them to end, and end by force those that do not."""
-    found = list(left_of(run))
+    """Ask the run's processes to end, and kill those that do not."""
+    found = list(processes_of(run))
     for process in found:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
     _, survivors = psutil.wait_procs(found, timeout=STOP_SECONDS)
-    for process in {*survivors, *left_of(run)}:
+    for process in {*survivors, *processes_of(run)}:
         with suppress(psutil.NoSuchProcess):
             process.kill()
 

@@ -1,7 +1,7 @@
-"""`python -m tests.matrix [part of a name…]`: the tests on each database, broker and storage, with the time of each.
+"""`python -m tests.matrix [part of a name…]`: run the tests on each database, broker and storage, and print the times.
 
-The combinations of the whole service are those in which every two of its choices meet once, 6 of 12; the first of them
-is what `make test` runs. The tests without processes run once on each database server.
+The whole service is tested in 6 of 12 combinations, such that every two choices occur together once. `make test` runs
+the first one. The tests without processes run once on each database server.
 """
 
 import os
@@ -22,7 +22,7 @@ COMBINATIONS = (
     ("mariadb", "redis", "folder"),
     ("mariadb", "rabbitmq", "s3"),
 )
-#: Of the tests of one image's way, those that go through database, broker and storage in a way of their own.
+#: Tests of an image's processing that each use database, broker and storage in another way.
 WAYS = "guests_image or first_reports or study_with_a_zip or many_at_once or stored_input or health"
 SERVICE = (
     "-m", "integration and not real_data", "-k", f"{WAYS} or test_surroundings",
@@ -34,7 +34,10 @@ MOVING = ("-m", "matrix", "tests/moving")
 
 @contextmanager
 def surroundings(database: str, broker: str, storage: str) -> Iterator[dict[str, str]]:
-    """Servers for one combination, as the environment that names them; for what is started by itself, nothing."""
+    """Start the servers of one combination, and yield the environment that names them.
+
+    The service itself starts SQLite, Redis and the folder, so these add nothing.
+    """
     with ExitStack() as started:
         environment: dict[str, str] = {}
         if database != "sqlite":
@@ -57,27 +60,27 @@ def runs() -> Iterator[tuple[str, tuple[str, str, str], tuple[str, ...]]]:
         yield f"service: {', '.join(combination)}", combination, SERVICE
 
 
-def main(wanted: list[str]) -> int:
+def main(requested: list[str]) -> int:
     if reason := servers.no_engine():
         print(f"The matrix needs containers, and {reason}.")
         return 0
-    table = []
+    rows = []
     for name, combination, tests in runs():
-        if wanted and not any(part in name for part in wanted):
+        if requested and not any(part in name for part in requested):
             continue
         print(f"== {name}", flush=True)
         started = time.monotonic()
         with surroundings(*combination) as environment:
             ready = time.monotonic()
-            done = subprocess.run(
+            completed = subprocess.run(
                 [sys.executable, "-m", "pytest", "-q", "-s", "--create-db", *tests],
                 cwd=ROOT, env={**os.environ, **environment},
             )  # fmt: skip
-        table.append((name, ready - started, time.monotonic() - ready, done.returncode))
+        rows.append((name, ready - started, time.monotonic() - ready, completed.returncode))
     print(f"\n{'':40} {'servers':>8} {'tests':>8}")
-    for name, servers_seconds, seconds, status in table:
+    for name, servers_seconds, seconds, status in rows:
         print(f"{name:40} {servers_seconds:6.0f} s {seconds:6.0f} s  {'passed' if status == 0 else 'FAILED'}")
-    return int(any(status for *_, status in table))
+    return int(any(status for *_, status in rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A scanner that sends made images by DICOM."""
+"""A scanner that sends generated images by DICOM."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,8 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from tests import synthetic
 
 STUDY = UID("2.25.315962087123")
-#: Rows that a listener's threads see. Only these apps' tables are emptied afterwards, which takes a tenth of the time.
+#: Commit rows, so that a listener's threads see them. Only these apps' tables are emptied afterwards, which takes a
+#: tenth of the time.
 committed_rows = pytest.mark.django_db(
     transaction=True,
     available_apps=["webapp.audit", "webapp.departments", "webapp.dicom", "webapp.studies", "webapp.studies.outbox"],
@@ -49,7 +50,7 @@ def image(seed: int = 0, *, side: int = 64, syntax: UID = ExplicitVRLittleEndian
 
 
 def encoded(dataset: Dataset) -> bytes:
-    """The data set as it goes over the network."""
+    """The data set as it is sent over the network."""
     return bytes(encode(dataset, is_implicit_vr=False, is_little_endian=True) or b"")
 
 
@@ -67,7 +68,7 @@ def connected(
     syntaxes: Sequence[str] = (ExplicitVRLittleEndian,),
     tls: Any = None,
 ) -> Iterator[Association]:
-    """An association with a listener on this machine, established or not."""
+    """Request an association with a listener on this machine; yield it, established or not."""
     entity = AE(ae_title)
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
     for uid in classes:
@@ -81,22 +82,22 @@ def connected(
 
 
 def rejection(association: Association) -> tuple[int, int, int] | None:
-    """Result, source and reason of the answer that rejects an association; None without one."""
-    # pynetdicom leaves it in the queue where it came before it was waited for.
+    """Result, source and reason of a rejected association; None if it was not rejected."""
+    # pynetdicom leaves the answer in its queue if that arrived before anyone waited for it.
     answer: Any = association.acceptor.primitive or association.dul.receive_pdu()
     return (answer.result, answer.result_source, answer.diagnostic) if isinstance(answer, A_ASSOCIATE) else None
 
 
 def greeting(port: int) -> bytes:
     """A request for an association, as a scanner sends it to a listener."""
-    with connected(port) as sound:
+    with connected(port) as association:
         request = A_ASSOCIATE_RQ()
-        request.from_primitive(sound.requestor.primitive)
+        request.from_primitive(association.requestor.primitive)
     return bytes(request.encode())
 
 
-def send(port: int, *images: Dataset, **how: Any) -> list[int]:
-    """Send images by an association of their own; the status of each."""
-    with connected(port, **how) as association:
+def send(port: int, *images: Dataset, **options: Any) -> list[int]:
+    """Send images by a new association, and return the status of each."""
+    with connected(port, **options) as association:
         assert association.is_established
-        return [association.send_c_store(one).Status for one in images]
+        return [association.send_c_store(dataset).Status for dataset in images]

@@ -1,4 +1,4 @@
-"""A small provider of OpenID Connect, as a hospital has for its own sign-in."""
+"""A small OpenID Connect provider, like the one of a hospital with its own sign-in."""
 
 import time
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class Quiet(WSGIRequestHandler):
 
 @contextmanager
 def provider() -> Iterator[str]:
-    """The URL of a provider that lets everybody in as Eve."""
+    """Run a provider that signs everybody in as Eve; yield its URL."""
     app = Flask(__name__)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": "one", "use": "sig"}
@@ -30,8 +30,8 @@ def provider() -> Iterator[str]:
     @app.get("/.well-known/openid-configuration")
     def discovery() -> Any:
         names = {"authorization": "authorize", "token": "token", "userinfo": "userinfo"}
-        found = {f"{name}_endpoint": f"{url}/{path}" for name, path in names.items()}
-        return jsonify(found | {"issuer": url, "jwks_uri": f"{url}/keys"})
+        endpoints = {f"{name}_endpoint": f"{url}/{path}" for name, path in names.items()}
+        return jsonify(endpoints | {"issuer": url, "jwks_uri": f"{url}/keys"})
 
     @app.get("/authorize")
     def authorize() -> Any:

@@ -1,4 +1,4 @@
-"""What schemathesis cannot make of a description: pictures, cursors, and URLs of webhooks; see schemathesis.toml."""
+"""Values that schemathesis cannot generate from the schema: pictures, cursors, webhook URLs; see schemathesis.toml."""
 
 import base64
 from datetime import UTC, date, datetime
@@ -25,9 +25,9 @@ def _worklist_cursor(rank: int, seconds: int, row: UUID, backwards: bool) -> str
 
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(PICTURES), aliases=["image/png"])
 schemathesis.openapi.format("image-base64", st.sampled_from([base64.b64encode(one).decode() for one in PICTURES]))
-# A date of birth; other dates are filters, of which any will do.
+# Dates of birth must be plausible; all other dates are filters, which take any date.
 schemathesis.openapi.format("date", st.dates(date(1900, 1, 1), date(2025, 12, 31)).map(str))
-# Nothing listens there, and the service under test may connect there.
+# The service under test may connect to this address, and nothing listens there.
 schemathesis.openapi.format("webhook-url", st.integers(0, 99).map(lambda number: f"https://127.0.0.1:9/{number}"))
 schemathesis.openapi.format(
     "cursor",

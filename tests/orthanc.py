@@ -1,4 +1,4 @@
-"""Orthanc, a PACS that others wrote, as it is in Debian."""
+"""Orthanc, an independent PACS, as Debian packages it."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ needed = pytest.mark.skipif(
 
 @dataclass
 class Orthanc:
-    """A running one: a client of its HTTP, and the port of its DICOM."""
+    """A running Orthanc: a client of its HTTP interface, and its DICOM port."""
 
     client: httpx.Client
     port: int
@@ -32,12 +32,12 @@ class Orthanc:
 
 @contextmanager
 def running(folder: Path, auth: tuple[str, str] | None = None, **settings: Any) -> Iterator[Orthanc]:
-    """Run one with DICOMweb.
+    """Run an Orthanc with DICOMweb.
 
     Args:
-        folder: for what it keeps.
-        auth: the name and password of its only user.
-        settings: of its configuration.
+        folder: where it stores its files.
+        auth: name and password of its only user.
+        settings: further settings of its configuration.
     """
     http, dicom = free_ports(2)
     configuration = {

@@ -1,4 +1,4 @@
-"""An nginx of this machine with the project's configuration, in a folder and on a port of its own."""
+"""Runs this machine's nginx with the project's configuration, in a separate folder and on a separate port."""
 
 import os
 import re
@@ -22,7 +22,7 @@ VALUES = {
 
 
 def render(folder: Path, server: str, port: int, **values: str) -> Path:
-    """The configuration as start.sh writes it, in a folder of the test's own and on its own port."""
+    """Write the configuration as start.sh does, but for the test's folder and port."""
     for source in NGINX.glob("*.conf"):
         text = re.sub(r"/tmp/(nginx/)?", f"{folder}/", source.read_text())
         text = text.replace("listen 8080", f"listen 127.0.0.1:{port}").replace("/dev/stdout", f"{folder}/access.log")
@@ -34,13 +34,13 @@ def render(folder: Path, server: str, port: int, **values: str) -> Path:
 
 @contextmanager
 def proxy(folder: Path, web: str, more: str = "", **values: str) -> Iterator[int]:
-    """The port of an nginx before a web process.
+    """Run an nginx in front of a web process; yield its port.
 
     Args:
-        folder: for its files.
+        folder: where nginx stores its files.
         web: the web process' address and port.
-        more: further servers, in nginx' words.
-        values: of the variables that start.sh fills in.
+        more: further servers, as nginx configuration.
+        values: values of the variables that start.sh fills in.
     """
     if not shutil.which("nginx"):
         pytest.skip("needs nginx: apt-get install nginx-light")

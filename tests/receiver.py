@@ -1,4 +1,4 @@
-"""Another system's receiver of webhooks, as a real HTTP server on the loopback address."""
+"""A receiver of webhooks of another system: a real HTTP server on the loopback address."""
 
 import json
 import threading
@@ -24,16 +24,16 @@ class Request:
 
 @dataclass
 class Receiver:
-    """A receiver.
+    """A running receiver.
 
     Attributes:
-        port: where it listens.
-        requests: what it got.
-        status: what it answers.
-        headers: of its answers.
-        hold: answers wait until this is set.
+        port: the port that it listens on.
+        requests: the requests received so far.
+        status: the status code of its responses.
+        headers: the headers of its responses.
+        hold: responses wait until this is set.
         arrived: set by each request.
-        drip: send the answer's head a byte at a time, without an end.
+        drip: send the response's headers one byte at a time, without end.
     """
 
     port: int = 0
@@ -54,7 +54,7 @@ class Receiver:
 
 @contextmanager
 def receiving(port: int = 0) -> Iterator[Receiver]:
-    """Run a receiver, on a free port or on one that is given."""
+    """Run a receiver on `port`, or on a free port."""
     receiver = Receiver()
     receiver.hold.set()
     stopped = threading.Event()

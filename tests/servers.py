@@ -1,4 +1,4 @@
-"""Servers for tests: databases and brokers in containers, an S3-compatible store in a process of its own."""
+"""Servers for tests: databases and brokers in containers, an S3-compatible store in a separate process."""
 
 import json
 import os
@@ -19,7 +19,7 @@ import pymysql
 
 from tests import guard
 
-#: An image whose root folder belongs to root alone starts no server of another user.
+#: Open the root folder: some images let only root read it, and then a server of another user does not start.
 START = 'chmod 755 /; exec $(command -v docker-entrypoint.sh) "$@"'
 PASSWORD = "for-tests-only"
 START_SECONDS = 120
@@ -27,11 +27,11 @@ START_SECONDS = 120
 
 @cache
 def no_engine() -> str:
-    """Why no container can be started here; empty where one can."""
+    """The reason why no container can be started here; empty if one can."""
     if not shutil.which("docker"):
         return "there is no docker command"
-    asked = subprocess.run(["docker", "info"], capture_output=True, text=True)
-    return "" if asked.returncode == 0 else "there is no container engine"
+    info = subprocess.run(["docker", "info"], capture_output=True, text=True)
+    return "" if info.returncode == 0 else "there is no container engine"
 
 
 @dataclass
@@ -42,11 +42,11 @@ class Container:
     port: int
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in it."""
+        """Run a command in the container."""
         return subprocess.run(["docker", "exec", self.name, *command], capture_output=True, text=True)
 
     def restart(self) -> None:
-        """Stop and start it, its port and data staying."""
+        """Stop and start the container; it keeps its port and data."""
         subprocess.run(["docker", "restart", "--time", "10", self.name], check=True, capture_output=True)
 
 
@@ -54,31 +54,31 @@ class Container:
 def container(
     image: str, command: str, port: int, answers: Callable[[Container], bool], *options: str
 ) -> Iterator[Container]:
-    """Run a container until the end, its port published on the loopback address only.
+    """Run a container until the block ends, with its port published on the loopback address only.
 
     Raises:
-        RuntimeError: it did not answer in time.
+        RuntimeError: the container did not answer in time.
     """
     host_port = free_port()
-    named = f"{guard.container_prefix()}{image.split(':')[0]}-{host_port}"
+    name = f"{guard.container_prefix()}{image.split(':')[0]}-{host_port}"
     subprocess.run(
-        ["docker", "run", "--rm", "--detach", "--name", named, "--publish", f"127.0.0.1:{host_port}:{port}",
+        ["docker", "run", "--rm", "--detach", "--name", name, "--publish", f"127.0.0.1:{host_port}:{port}",
          *options, "--entrypoint=sh", image, "-c", START, "sh", command],
         check=True, capture_output=True,
     )  # fmt: skip
     try:
-        started = Container(named, host_port)
+        started = Container(name, host_port)
         wait_for(lambda: answers(started), image)
         yield started
     finally:
-        subprocess.run(["docker", "rm", "--force", "--volumes", named], capture_output=True)
+        subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True)
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition: Callable[[], bool], server: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{what} does not answer")
+            raise RuntimeError(f"{server} does not answer")
         time.sleep(0.3)
 
 
@@ -91,7 +91,7 @@ def free_port() -> int:
 
 @contextmanager
 def postgresql() -> Iterator[tuple[str, Container]]:
-    """A PostgreSQL, and the URL of its database."""
+    """Run PostgreSQL; yield its database's URL and the container."""
 
     def answers(server: Container) -> bool:
         return server.run("pg_isready", "--host=127.0.0.1", "--username=pneumoqueue").returncode == 0
@@ -108,24 +108,24 @@ def postgresql() -> Iterator[tuple[str, Container]]:
 
 @contextmanager
 def mariadb() -> Iterator[tuple[str, Container]]:
-    """A MariaDB, and the URL of its database."""
+    """Run MariaDB; yield its database's URL and the container."""
 
     def sql(server: Container, statement: str) -> bool:
-        ask = ("mariadb", "--user=root", f"--password={PASSWORD}", f"--execute={statement}")
-        return server.run(*ask).returncode == 0
+        client = ("mariadb", "--user=root", f"--password={PASSWORD}", f"--execute={statement}")
+        return server.run(*client).returncode == 0
 
     def answers(server: Container) -> bool:
-        # The server that makes the first start's database accepts no connections from outside of the container.
+        # At the first start another server creates the database, and takes no connections from outside the container.
         try:
             pymysql.connect(host="127.0.0.1", port=server.port, user="nobody").close()
         except pymysql.Error as error:
-            return error.args[0] < 2000 and sql(server, "USE pneumoqueue")  # it was the server that refused
+            return error.args[0] < 2000 and sql(server, "USE pneumoqueue")  # an error from the server
         return True
 
     options = (f"--env=MARIADB_ROOT_PASSWORD={PASSWORD}", "--env=MARIADB_DATABASE=pneumoqueue")
     with container("mariadb:10.11", "mariadbd", 3306, answers, *options) as server:
         for statement in (
-            # As docs/operations.md has it made; the tests make databases of their own beside it.
+            # As docs/operations.md says; the tests also create databases of their own.
             "ALTER DATABASE pneumoqueue CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
             f"CREATE USER 'pneumoqueue'@'%' IDENTIFIED BY '{PASSWORD}'",
             "GRANT ALL ON *.* TO 'pneumoqueue'@'%'",
@@ -136,13 +136,13 @@ def mariadb() -> Iterator[tuple[str, Container]]:
 
 @contextmanager
 def rabbitmq() -> Iterator[tuple[str, Container]]:
-    """A RabbitMQ, and its URL."""
+    """Run RabbitMQ; yield its URL and the container."""
 
     def answers(server: Container) -> bool:
         return server.run("rabbitmqctl", "--quiet", "await_startup", "--timeout", "5").returncode == 0
 
     with container("rabbitmq:3", "rabbitmq-server", 5672, answers) as server:
-        # The image's guest may only come from within the container.
+        # The image's user `guest` may connect only from within the container.
         server.run("rabbitmqctl", "add_user", "pneumoqueue", PASSWORD)
         server.run("rabbitmqctl", "set_permissions", "pneumoqueue", ".*", ".*", ".*")
         yield f"amqp://pneumoqueue:{PASSWORD}@127.0.0.1:{server.port}//", server
@@ -153,7 +153,7 @@ S3_KEY = {"S3_ACCESS_KEY_ID": "for-tests", "S3_SECRET_ACCESS_KEY": PASSWORD, "S3
 
 @contextmanager
 def s3(bucket: str = "pneumoqueue") -> Iterator[dict[str, str]]:
-    """An S3-compatible store with an empty bucket, as the settings that name it."""
+    """Run an S3-compatible store with an empty bucket; yield the settings that name it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
@@ -179,19 +179,19 @@ def _answers(url: str) -> bool:
 
 
 def postgresql_programs() -> Path | None:
-    """The folder of a PostgreSQL that is installed on this machine, as Debian's package has it."""
+    """The folder of the programs of an installed PostgreSQL, first where Debian's package puts them."""
     found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    if not found and (named := shutil.which("initdb")):
-        found = [Path(named).resolve()]
+    if not found and (initdb_path := shutil.which("initdb")):
+        found = [Path(initdb_path).resolve()]
     return max(found).parent if found else None
 
 
 @contextmanager
 def local_postgresql() -> Iterator[str]:
-    """A PostgreSQL of this machine in a folder of its own, without a container; the URL of its database."""
+    """Run this machine's PostgreSQL in a separate folder, without a container; yield its database's URL."""
     programs = postgresql_programs()
     assert programs
-    # It refuses to run as root.
+    # PostgreSQL refuses to run as root.
     user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="pneumoqueue-postgresql-") as folder:

@@ -1,4 +1,4 @@
-"""The whole service as `make run` starts it, in a folder and on ports of its own, for tests that want it real."""
+"""Runs the whole service as `make run` starts it, in a separate folder and on separate ports."""
 
 import os
 import re
@@ -19,13 +19,13 @@ import psutil
 from tests import database
 
 ROOT = Path(__file__).resolve().parents[1]
-READY_SECONDS = int(os.environ.get("READY_SECONDS") or 240)  # more on a busy machine
+READY_SECONDS = int(os.environ.get("READY_SECONDS") or 240)  # a busy machine needs more
 
 
 def bundle() -> Path:
     """The model bundle that the service under test uses."""
-    if named := os.environ.get("MODEL_BUNDLE"):
-        return Path(named)
+    if path := os.environ.get("MODEL_BUNDLE"):
+        return Path(path)
     return max((ROOT / "models").glob("*/bundle.json")).parent
 
 
@@ -34,13 +34,13 @@ class Service:
     """A running service.
 
     Attributes:
-        url: of the web process, without a slash at the end.
-        flower_url: of Flower.
-        admin_password: of the user `admin`.
+        url: URL of the web process, without a slash at the end.
+        flower_url: URL of Flower.
+        admin_password: password of the user `admin`.
         data_dir: its DATA_DIR.
-        lines: everything that the launcher has printed so far.
+        lines: all lines that the launcher has printed so far.
         process: the launcher.
-        metrics_ports: where its workers serve metrics of their own, if they do.
+        metrics_ports: ports where the workers serve their own metrics, if they do.
     """
 
     url: str
@@ -52,7 +52,7 @@ class Service:
     metrics_ports: tuple[int, ...] = ()
 
     def wait_ready(self, since: int = 0) -> float:
-        """Wait for `ready http://…` after the line number `since`; the seconds that it took."""
+        """Wait for `ready http://…` after line number `since`; return the seconds that it took."""
         started = time.monotonic()
         while time.monotonic() - started < READY_SECONDS:
             if any(line.startswith("ready http") for line in self.lines[since:]):
@@ -63,7 +63,7 @@ class Service:
         raise RuntimeError("the service did not become ready:\n" + "\n".join([*self.log_lines()[-60:], *self.lines]))
 
     def named(self, pattern: str) -> list[psutil.Process]:
-        """Its processes whose command line matches, parents before children."""
+        """The service's processes whose command line matches, parents before children."""
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:
@@ -96,7 +96,7 @@ def running(data_dir: Path, **environment: str) -> Iterator[Service]:
     """Start the service, wait until it is ready, and stop it at the end.
 
     Raises:
-        RuntimeError: it ended, or was not ready in time; the message holds what it printed and the end of its logs.
+        RuntimeError: it ended, or was not ready in time. The message holds its output and the end of its logs.
     """
     with launched(data_dir, **environment) as service:
         service.wait_ready()
@@ -107,13 +107,13 @@ def running(data_dir: Path, **environment: str) -> Iterator[Service]:
 def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
     """Start the service without waiting, and stop it at the end.
 
-    A folder without a database gets one to which migrations were applied.
+    A folder without a database first gets one with all tables.
     """
     file = data_dir / "db.sqlite3"
     if not file.exists() and "DATABASE_URL" not in {*os.environ, *environment}:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(file)) as made:
-            database.copy(made)
+        with closing(sqlite3.connect(file)) as connection:
+            database.copy(connection)
     port, flower_port = free_ports(2)
     password = "an-admin-for-tests"
     process = subprocess.Popen(
@@ -125,7 +125,7 @@ def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
             "FLOWER_PORT": str(flower_port),
             "DATA_DIR": str(data_dir),
             "ADMIN_PASSWORD": password,
-            # So that no start measures engines.
+            # With an engine set, the start does not measure engines.
             "ENGINE": os.environ.get("ENGINE", "mnn"),
             **environment,
         },
@@ -141,16 +141,16 @@ def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
     try:
         yield service
     finally:
-        everything = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        processes = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-        for left in everything:
-            if left.is_running():
-                left.kill()
-        reader.join(10)  # its last lines are in `lines` then
+        for descendant in processes:
+            if descendant.is_running():
+                descendant.kill()
+        reader.join(10)  # afterwards `lines` holds its last lines too
 
 
 def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Test images, made on the spot: pictures with the look of a chest X-ray, and everything that is none."""
+"""Generated test files: pictures that look like a chest X-ray, and files that do not."""
 
 import functools
 import io
@@ -11,10 +11,10 @@ from PIL import Image, ImageFilter
 
 
 def xray(seed: int = 0, size: tuple[int, int] = (900, 700)) -> Image.Image:
-    """A picture with a chest's main shapes: body, two lung fields, ribs, spine, heart, noise.
+    """A picture with the main shapes of a chest X-ray: body, two lung fields, ribs, spine, heart, noise.
 
     Args:
-        seed: another seed, another chest.
+        seed: each seed gives another chest.
         size: width and height in pixels.
 
     Returns:
@@ -23,7 +23,7 @@ def xray(seed: int = 0, size: tuple[int, int] = (900, 700)) -> Image.Image:
     return _xray(seed, size).copy()
 
 
-@functools.lru_cache(maxsize=64)  # many tests take the same
+@functools.lru_cache(maxsize=64)  # many tests use the same picture
 def _xray(seed: int, size: tuple[int, int]) -> Image.Image:
     rng = np.random.default_rng(seed)
     width, height = size
@@ -36,9 +36,9 @@ def _xray(seed: int, size: tuple[int, int]) -> Image.Image:
         distance = np.sqrt(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2)
         return 1 / (1 + np.exp((distance - 1) / soft))
 
-    wide = rng.uniform(0.9, 1.1)
-    body = blob(0, 0.25, 0.95 * wide, 1.15, 0.06)
-    lungs = blob(-0.42 * wide, 0, 0.33, 0.68, 0.1) + blob(0.42 * wide, 0, 0.32, 0.66, 0.1)
+    width_factor = rng.uniform(0.9, 1.1)
+    body = blob(0, 0.25, 0.95 * width_factor, 1.15, 0.06)
+    lungs = blob(-0.42 * width_factor, 0, 0.33, 0.68, 0.1) + blob(0.42 * width_factor, 0, 0.32, 0.66, 0.1)
     spine = np.exp(-((x / 0.09) ** 2)) * (0.8 + 0.2 * np.cos(y * 40))
     heart = blob(0.14, 0.28, 0.33, 0.34, 0.12)
     ribs = 0.5 + 0.5 * np.cos((y + 0.35 * np.abs(x) ** 1.5) * rng.uniform(26, 32) + rng.uniform(0, 6))
@@ -76,22 +76,22 @@ def truncated_jpeg() -> bytes:
 
 
 def tiny_png() -> bytes:
-    """1 pixel by 1."""
+    """A picture of one pixel."""
     return _encoded(Image.new("L", (1, 1)), "PNG")
 
 
-#: Bits of a pixel and its depth and colour type in a PNG.
+#: For each mode: bits of a pixel, bit depth and colour type in a PNG.
 PNG_KINDS = {"1": (1, 1, 0), "L": (8, 8, 0), "I;16": (16, 16, 0), "RGB": (24, 8, 2), "RGBA": (32, 8, 6)}
 
 
 def bomb_png(side: int = 30_000, mode: str = "1") -> bytes:
-    """A valid black PNG of ``side`` by ``side`` pixels in a thousandth of their size; ``side`` is in hundreds."""
+    """A valid black PNG of ``side`` by ``side`` pixels in a thousandth of their size; ``side`` is a multiple of 100."""
     bits, depth, colour = PNG_KINDS[mode]
     row = 1 + (side * bits + 7) // 8
-    squeezed = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
-    hundred = squeezed.compress(bytes(100 * row)) + squeezed.flush(zlib.Z_FULL_FLUSH)  # can be repeated as it is
-    adler = (side * row % 65521) << 16 | 1  # of as many zeros
-    data = b"\x78\x01" + hundred * (side // 100) + squeezed.flush() + struct.pack(">I", adler)
+    compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    hundred = compressor.compress(bytes(100 * row)) + compressor.flush(zlib.Z_FULL_FLUSH)  # can be repeated
+    adler = (side * row % 65521) << 16 | 1  # the checksum of that many zeros
+    data = b"\x78\x01" + hundred * (side // 100) + compressor.flush() + struct.pack(">I", adler)
     header = struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 

@@ -1,4 +1,4 @@
-"""A test run that is ended leaves nothing running."""
+"""A test run that is killed or interrupted leaves nothing running."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 from tests import guard
 from tests.service import ROOT
 
-#: A run whose test has started a process that starts another one; both would go on for minutes.
+#: A test that starts a process, which starts another one; both would run for minutes.
 SLEEPERS = """
 import subprocess, sys, time
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_that_is_ended():
     Path({started!r}).write_text(str(child.pid))
     time.sleep(300)
 """
-#: A run that waits for the service to be ready.
+#: A test that waits for the service to be ready.
 SERVICE = """
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_that_is_ended(tmp_path):
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[[str], tuple[subprocess.Popen[bytes], psutil.Process]]:
-    """Start pytest on this test; the run, and the process that the test has started."""
+    """Run pytest on the text of a test; return the run, and the process that the test has started."""
 
     def start(text: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
         started = tmp_path / "started"
@@ -54,7 +54,7 @@ def run(tmp_path: Path) -> Callable[[str], tuple[subprocess.Popen[bytes], psutil
              "-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest", "--confcutdir", str(tmp_path), str(file)],
             cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
-            # A shell has what it runs in the background ignore SIGINT.
+            # Shells let background processes ignore SIGINT.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         until(started.exists)
@@ -66,7 +66,7 @@ def run(tmp_path: Path) -> Callable[[str], tuple[subprocess.Popen[bytes], psutil
 def until(condition: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.1)
 
 
@@ -79,7 +79,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     [pytest.param(number, marks=pytest.mark.long) for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)],
     ids=lambda number: number.name,
 )
-def test_what_a_test_started_ends_with_the_run(run: Callable[..., tuple], number: signal.Signals) -> None:
+def test_processes_of_a_test_end_with_the_run(run: Callable[..., tuple], number: signal.Signals) -> None:
     pytest_run, child = run(SLEEPERS)
     processes = [child, *child.children(recursive=True)]
     assert len(processes) == 2

@@ -1,4 +1,4 @@
-"""ZIPs of all kinds, byte by byte, as no library writes them."""
+"""ZIPs of all kinds, written byte by byte, because no library writes damaged ones."""
 
 import struct
 import zlib
@@ -9,27 +9,27 @@ STORED, DEFLATED = 0, 8
 
 
 def _deflated(content: bytes) -> bytes:
-    squeezed = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return squeezed.compress(content) + squeezed.flush()
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(content) + compressor.flush()
 
 
 @dataclass
 class File:
-    """A file of a ZIP; each field that is given stands in the ZIP as it is, however wrong.
+    """A file of a ZIP. Each field is written into the ZIP as given, even if it is wrong.
 
     Attributes:
-        name: its bytes.
-        content: what it unpacks to.
-        flags: bits.
-        method: the number of its compression.
-        extra: extra fields.
-        crc: of the content, where the right one shall not stand there.
-        size: in place of the real one, if given.
-        system: that made the ZIP: 0 DOS and Windows, 3 Unix.
-        attributes: of the file in that system.
-        local_name: the name before the data, where it differs.
-        version: that unpacking needs.
-        offset: of the data, where it differs.
+        name: its name, in bytes.
+        content: the unpacked content.
+        flags: the general purpose bit flag.
+        method: the number of the compression method.
+        extra: the extra fields.
+        crc: a CRC to write instead of the content's.
+        size: a size to write instead of the real one.
+        system: the system that made the ZIP: 0 DOS and Windows, 3 Unix.
+        attributes: the file's attributes in that system.
+        local_name: the name in the local header, if it differs.
+        version: the version that is needed to unpack it.
+        offset: the offset of the data, if it differs.
     """
 
     name: bytes
@@ -50,7 +50,7 @@ class File:
         self.data = _deflated(self.content) if self.method == DEFLATED else self.content
 
     def common(self, name: bytes) -> bytes:
-        """The fields that stand both before the data and in the directory."""
+        """The fields that both the local header and the directory have."""
         crc = zlib.crc32(self.content) if self.crc is None else self.crc
         size = len(self.content) if self.size is None else self.size
         numbers = (
@@ -72,10 +72,10 @@ def build(*files: File, comment: bytes = b"", count: int | None = None, disk: in
     """A ZIP of these files, in this order.
 
     Args:
-        files: their contents and entries.
-        comment: of the ZIP.
-        count: of files, where the end record shall declare another number.
-        disk: the part of a split ZIP that this is.
+        files: the files, with their contents and entries.
+        comment: the ZIP's comment.
+        count: a number of files for the end record to declare instead of the real one.
+        disk: the number of this part of a split ZIP.
     """
     body, directory = b"", b""
     for file in files:
@@ -90,6 +90,6 @@ def build(*files: File, comment: bytes = b"", count: int | None = None, disk: in
 
 
 def unicode_path(name: bytes, text: str) -> bytes:
-    """The extra field with a name as UTF-8, beside the name in another encoding."""
+    """The extra field that holds a name in UTF-8, in addition to the name in another encoding."""
     content = b"\1" + struct.pack("<I", zlib.crc32(name)) + text.encode()
     return struct.pack("<HH", 0x7075, len(content)) + content
