@@ -1,4 +1,4 @@
-"""Bodies of requests as they come over the wire, to the web server itself and to the proxy before it."""
+"""Raw request bodies, sent to the web server directly and through the proxy in front of it."""
 
 import select
 import socket
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.integration
 MB = 2**20
 FORM = "multipart/form-data; boundary=x"
 PARTS = {"IMAGE_BODY": str(50 * MB * 4 // 3 + MB), "STUDY_BODY": str(2 * 2**30 + MB)}
-#: What lies in the buffers of both machines and the proxy between them.
-ON_THE_WAY = 16 * MB
+#: Most bytes that the buffers of the client, the server and the proxy between them hold.
+BUFFERED = 16 * MB
 
 
 @pytest.fixture(params=["direct", "nginx"])
@@ -39,7 +39,7 @@ def head(path: str, *lines: str) -> bytes:
 
 
 def answer(port: int, request: bytes, body: Iterable[bytes] = (), seconds: float = 10) -> tuple[bytes, int]:
-    """The answer to a request, and how many bytes of its body had been sent when it came."""
+    """The answer to a request, and the number of bytes of its body that were sent before the answer."""
     with closing(socket.create_connection(("127.0.0.1", port), 10)) as connection:
         connection.sendall(request)
         sent = 0
@@ -58,14 +58,14 @@ def answer(port: int, request: bytes, body: Iterable[bytes] = (), seconds: float
 @pytest.mark.parametrize(
     "path", ["/api/v1/images/", "/api/v1/images", "/api/v1/studies/", "/upload/", "/predict", "/api/v1/auth/token/"]
 )
-def test_three_gigabytes_are_refused_before_a_byte_of_them_is_asked_for(port: int, path: str) -> None:
+def test_three_gigabytes_are_refused_before_a_byte_of_them_is_requested(port: int, path: str) -> None:
     received, _ = answer(port, head(path, f"Content-Length: {3 * 2**30}", "Expect: 100-continue"))
-    assert received.startswith(b"HTTP/1.1 413 "), "no 100 Continue before it"
+    assert received.startswith(b"HTTP/1.1 413 "), "not 100 Continue"
     assert b"application/problem+json" in received
     assert b"file_too_large" in received
 
 
-def test_a_body_that_is_taken_is_asked_for(port: int) -> None:
+def test_the_client_is_told_to_send_a_body_that_is_accepted(port: int) -> None:
     for length in ("Content-Length: 1000", "Transfer-Encoding: chunked"):
         received, _ = answer(port, head("/api/v1/images/", length, "Expect: 100-continue"))
         assert received.startswith(b"HTTP/1.1 100 Continue\r\n")
@@ -78,10 +78,10 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(port: int, path: str, l
     received, sent = answer(port, head(path, "Transfer-Encoding: chunked"), endless)
     assert received.startswith(b"HTTP/1.1 413 ")
     assert b"application/problem+json" in received
-    assert limit <= sent <= limit + ON_THE_WAY
+    assert limit <= sent <= limit + BUFFERED
 
 
-def test_an_upload_without_a_length_is_taken(port: int) -> None:
+def test_an_upload_without_a_length_is_accepted(port: int) -> None:
     content = synthetic.xray_jpeg(3)
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
 
@@ -107,22 +107,31 @@ def test_an_upload_without_a_length_is_taken(port: int) -> None:
         head("/api/v1/images/", f"Content-Length: {'9' * 30}"),
         head("/api/v1/images/", "Transfer-Encoding: xchunked") + b"abc",
     ],
-    ids=["no size", "wrong size", "huge size", "two ways", "two lengths", "negative", "huge length", "unknown way"],
+    ids=[
+        "no size",
+        "wrong size",
+        "huge size",
+        "chunked with length",
+        "two lengths",
+        "negative",
+        "huge length",
+        "unknown coding",
+    ],
 )
 def test_a_body_without_a_clear_end_is_refused(port: int, request_: bytes) -> None:
     received, _ = answer(port, request_)
     assert received.split(b" ")[1] in (b"400", b"501"), received
-    assert b"connection: close" in received.lower(), "what follows is never taken for another request"
+    assert b"connection: close" in received.lower(), "or what follows is taken for another request"
 
 
-def test_slow_bodies_hold_nobody_up(service: Service, port: int) -> None:
+def test_slow_bodies_do_not_delay_other_requests(service: Service, port: int) -> None:
     slow = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(40)]
     try:
         for connection in slow:
             connection.sendall(head("/api/v1/images/", "Content-Length: 100000") + b"--x\r\n")
-        began = time.monotonic()
+        started = time.monotonic()
         assert httpx.get(f"http://127.0.0.1:{port}/api/v1/images/", timeout=10).status_code == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - started < 5
     finally:
         for connection in slow:
             connection.close()

@@ -1,4 +1,4 @@
-"""A study that DCMTK's tools send to the service, whose listener is killed meanwhile."""
+"""DCMTK's tools send a study while the service's listener is killed: no acknowledged image is lost."""
 
 import re
 import shutil
@@ -31,7 +31,7 @@ pytestmark = [
 ]
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless,
             JPEGLSLossless, JPEG2000Lossless)  # fmt: skip
-ASSOCIATIONS, EACH = 8, 25
+ASSOCIATIONS, IMAGES_EACH = 8, 25
 PEER = """
 from webapp.departments.models import Department
 from webapp.dicom.models import Peer
@@ -40,28 +40,28 @@ Peer.objects.create(ae_title="SCANNER", department=Department.objects.create(nam
 
 
 def write_study(folder: Path) -> list[Path]:
-    """A folder for each association, with images in all transfer syntaxes."""
+    """Write a folder for each association, with images in all transfer syntaxes; return the folders."""
     folders = [folder / str(number) for number in range(ASSOCIATIONS)]
-    for number, one in enumerate(folders):
-        one.mkdir(parents=True)
-        for index in range(EACH):
+    for number, subfolder in enumerate(folders):
+        subfolder.mkdir(parents=True)
+        for index in range(IMAGES_EACH):
             series = f"{modality.STUDY}.{number + 1}"
-            made = modality.image(
-                number * EACH + index, SeriesInstanceUID=series, PatientName="Marked^Name", PatientID="MARKED-ID"
+            dataset = modality.image(
+                number * IMAGES_EACH + index, SeriesInstanceUID=series, PatientName="Marked^Name", PatientID="MARKED-ID"
             )
-            # storescu sends what is not compressed, dcmsend everything.
+            # storescu sends only uncompressed images, dcmsend sends all.
             syntax = SYNTAXES[index % (2 if number % 2 else len(SYNTAXES))]
             if syntax == JPEG2000Lossless:
-                made.PixelData = modality.encapsulated(encode_array(made.pixel_array, bits_stored=12))
+                dataset.PixelData = modality.encapsulated(encode_array(dataset.pixel_array, bits_stored=12))
             elif syntax in (RLELossless, JPEGLSLossless):
-                made.compress(syntax, generate_instance_uid=False)
-            made.file_meta.TransferSyntaxUID = syntax
-            made.save_as(one / f"{index}.dcm", enforce_file_format=True)
+                dataset.compress(syntax, generate_instance_uid=False)
+            dataset.file_meta.TransferSyntaxUID = syntax
+            dataset.save_as(subfolder / f"{index}.dcm", enforce_file_format=True)
     return folders
 
 
 def start_sending(folder: Path, port: int) -> subprocess.Popen[str]:
-    """Send a folder by an association of its own: by storescu from odd ones, by dcmsend from even ones."""
+    """Send a folder by a new association: with storescu if its number is odd, with dcmsend if it is even."""
     peers = ["-aet", "SCANNER", "-aec", "PNEUMOQUEUE", "127.0.0.1", str(port)]
     odd = int(folder.name) % 2
     command = (
@@ -71,12 +71,12 @@ def start_sending(folder: Path, port: int) -> subprocess.Popen[str]:
 
 
 def acknowledged(process: subprocess.Popen[str]) -> int:
-    """How many images a sender was told are stored."""
+    """The number of images that were acknowledged as stored to a sender."""
     output, _ = process.communicate(timeout=120)
     return len(re.findall(r"Received (?:C-)?S(?:tore|TORE) Response \(Success\)", output))
 
 
-def stored(service: Service) -> list[str]:
+def stored_uids(service: Service) -> list[str]:
     """The SOP Instance UID of each image, by series."""
     database = sqlite3.connect(f"file:{service.data_dir / 'db.sqlite3'}?mode=ro", uri=True, timeout=20)
     try:
@@ -87,13 +87,13 @@ def stored(service: Service) -> list[str]:
         database.close()
 
 
-def killed_parent(service: Service) -> None:
+def kill_parent(service: Service) -> None:
     parent_of(service).kill()
 
 
-def killed_child(service: Service) -> None:
-    """Kill the one of the listener's processes that has most of the senders."""
-    max(parent_of(service).children(), key=lambda one: len(one.net_connections())).kill()
+def kill_child(service: Service) -> None:
+    """Kill the process of the listener that has the most connections."""
+    max(parent_of(service).children(), key=lambda process: len(process.net_connections())).kill()
 
 
 def parent_of(service: Service) -> psutil.Process:
@@ -101,7 +101,7 @@ def parent_of(service: Service) -> psutil.Process:
 
 
 @pytest.mark.parametrize(
-    ("kill", "line", "times"), [(killed_parent, "PNEUMOQUEUE listens", 2), (killed_child, "another one begins", 1)]
+    ("kill", "line", "times"), [(kill_parent, "PNEUMOQUEUE listens", 2), (kill_child, "another one begins", 1)]
 )
 def test_no_acknowledged_image_is_lost_when_the_listener_is_killed(
     kill: Callable[[Service], None], line: str, times: int, tmp_path: Path
@@ -110,25 +110,25 @@ def test_no_acknowledged_image_is_lost_when_the_listener_is_killed(
     [port] = free_ports(1)
     with launched(tmp_path / "data", DICOM_PORT=str(port)) as service:
         service.wait_ready()
-        run = [sys.executable, "manage.py", "shell", "-c", PEER]
+        command = [sys.executable, "manage.py", "shell", "-c", PEER]
         environment = {"DATA_DIR": str(service.data_dir), "PATH": "/usr/bin:/bin"}
-        subprocess.run(run, cwd=ROOT, env=environment, check=True, capture_output=True)
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
 
         senders = [start_sending(folder, port) for folder in folders]
-        until = time.monotonic() + 60
-        while len(stored(service)) < 60 and time.monotonic() < until:
+        deadline = time.monotonic() + 60
+        while len(stored_uids(service)) < 60 and time.monotonic() < deadline:
             time.sleep(0.02)
         kill(service)
-        told = [acknowledged(sender) for sender in senders]
-        kept = stored(service)
-        assert 0 < sum(told) < ASSOCIATIONS * EACH
-        for number, count in enumerate(told):
-            assert sum(one.startswith(f"{modality.STUDY}.{number + 1} ") for one in kept) >= count
+        counts = [acknowledged(sender) for sender in senders]
+        uids = stored_uids(service)
+        assert 0 < sum(counts) < ASSOCIATIONS * IMAGES_EACH
+        for number, count in enumerate(counts):
+            assert sum(uid.startswith(f"{modality.STUDY}.{number + 1} ") for uid in uids) >= count
 
         log = service.data_dir / "logs" / "dicom.log"
         while log.read_text().count(line) < times:
             time.sleep(0.1)
         senders = [start_sending(folder, port) for folder in folders]
-        assert [acknowledged(sender) for sender in senders] == [EACH] * ASSOCIATIONS
-        assert len(stored(service)) == len(set(stored(service))) == ASSOCIATIONS * EACH
+        assert [acknowledged(sender) for sender in senders] == [IMAGES_EACH] * ASSOCIATIONS
+        assert len(stored_uids(service)) == len(set(stored_uids(service))) == ASSOCIATIONS * IMAGES_EACH
         assert not [line for line in service.log_lines() if "marked" in line.lower()]

@@ -1,4 +1,4 @@
-"""The commands in docs/api.md work, and get the documented answers."""
+"""The commands in docs/api.md work and return the documented answers."""
 
 import json
 import os
@@ -19,15 +19,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8000"
-#: Values that depend on the picture, which differs without the data set.
+#: Values that depend on the picture, which is another one without the data set.
 VARIES = {"label", "probability", "result_group", "reliable"}
 
 
 def examples() -> Iterator[tuple[str, str]]:
-    """Each command of docs/api.md that asks the service, and what stands below it."""
+    """Each curl command of docs/api.md, with the output shown below it."""
     for block in re.findall(r"^```console\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL):
-        for one in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, shown = re.sub(r" *\\\n *", " ", one).partition("\n")
+        for text in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = re.sub(r" *\\\n *", " ", text).partition("\n")
             if command.startswith("curl"):
                 yield command, shown.strip()
 
@@ -45,65 +45,65 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_commands_are_answered_as_docs_say(service: Service, folder: Path) -> None:
-    known = {
+def test_the_commands_return_the_documented_answers(service: Service, folder: Path) -> None:
+    replacements = {
         ADDRESS: service.url,
         "Authorization: Token …": f"Authorization: Token {clients.token(service)}",
         "Authorization: Bearer …": f"Authorization: Bearer {clients.scanners_token(service, 'chest-clinic')}",
         '"username": "kim", "password": "…"': f'"username": "admin", "password": "{service.admin_password}"',
     }
-    ran = 0
+    count = 0
     for command, shown in examples():
-        answer = run(replaced(command, known), folder)
+        answer = run(replaced(command, replacements), folder)
         if shown:
-            learn_and_compare(read(shown), json.loads(answer), known, command)
-        ran += 1
-    assert ran >= 7
+            compare_and_learn(read(shown), json.loads(answer), replacements, command)
+        count += 1
+    assert count >= 7
 
 
 def run(command: str, folder: Path) -> str:
-    """Run a command as it stands; curl's ``--fail-with-body`` makes an error of every other status than 2xx."""
+    """Run a command unchanged; curl's ``--fail-with-body`` fails for every status other than 2xx."""
     program = f'curl() {{ command curl --fail-with-body --max-time 90 "$@"; }}; {command}'
-    done = subprocess.run(["bash", "-c", program], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    completed = subprocess.run(["bash", "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, f"{command}\n{completed.stdout}{completed.stderr}"
+    return completed.stdout
 
 
 def read(shown: str) -> Any:
-    """An answer as docs show it: “…” stands for more, and ends what is cut off."""
+    """Parse an answer as the docs show it: “…” stands for further values, or for the rest of a value."""
     return json.loads(re.sub(r", …(?=[\]}])", "", shown))
 
 
-def replaced(command: str, known: dict[str, str]) -> str:
-    for documented, real in known.items():
+def replaced(command: str, replacements: dict[str, str]) -> str:
+    for documented, real in replacements.items():
         command = command.replace(documented, real)
     return command
 
 
-def learn_and_compare(documented: Any, real: Any, known: dict[str, str], where: str) -> None:
+def compare_and_learn(documented: Any, real: Any, replacements: dict[str, str], where: str) -> None:
     for key, value in documented.items():
-        assert key in real, f"{where}: there is no “{key}” in the answer"
-        now = real[key]
+        assert key in real, f"{where}: the answer has no “{key}”"
+        actual = real[key]
         if isinstance(value, dict):
-            learn_and_compare(value, now, known, where)
+            compare_and_learn(value, actual, replacements, where)
         elif isinstance(value, str) and re.fullmatch(r"\w+…", value):
-            assert now, f"{where}: “{key}”"
-            known.setdefault(value, now)
+            assert actual, f"{where}: “{key}”"
+            replacements.setdefault(value, actual)
         elif key not in VARIES:
-            expected = replaced(value, known) if isinstance(value, str) else value
-            assert now == expected, f"{where}: “{key}”"
+            expected = replaced(value, replacements) if isinstance(value, str) else value
+            assert actual == expected, f"{where}: “{key}”"
 
 
-def test_the_client_in_python_prints_the_table(service: Service, folder: Path) -> None:
+def test_the_python_client_prints_the_table(service: Service, folder: Path) -> None:
     program = next(block for block in re.findall(r"^```python\n(.*?)^```", DOCS, re.M | re.S) if "requests" in block)
     assert len(program.splitlines()) < 16
     (folder / "client.py").write_text(program, encoding="utf-8")
-    surroundings = {**os.environ, "PNEUMOQUEUE_URL": service.url, "PNEUMOQUEUE_TOKEN": clients.token(service)}
-    done = subprocess.run(
+    environment = {**os.environ, "PNEUMOQUEUE_URL": service.url, "PNEUMOQUEUE_TOKEN": clients.token(service)}
+    completed = subprocess.run(
         [sys.executable, "client.py", "chest.jpeg", "one.png"],
-        cwd=folder, env=surroundings, capture_output=True, text=True, check=False, timeout=120,
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    table = done.stdout.splitlines()
+    assert completed.returncode == 0, completed.stderr
+    table = completed.stdout.splitlines()
     assert table[0].startswith("row,filename,patient,status,label")
     assert len(table) == 3

@@ -1,4 +1,4 @@
-"""A study with a manifest, from its ZIP to its table, through real processes."""
+"""A study with a manifest, from its ZIP to its table, with real processes."""
 
 import csv
 import io

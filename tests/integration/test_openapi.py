@@ -1,4 +1,4 @@
-"""Schemathesis makes requests of the OpenAPI document, and checks that each answer matches the document."""
+"""Schemathesis generates requests from the OpenAPI document, and checks that each answer matches the document."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ from tests.service import ROOT, Service
 
 pytestmark = pytest.mark.integration
 
-#: As a guest, and with the token of somebody of each role.
-WHO = ["guest", "user", "reader", "manager", "administrator"]
-#: Run in the service: a user of a name, who has that role in a department, and the token.
+#: Requests are sent as a guest, and with the token of a user of each role.
+ROLES = ["guest", "user", "reader", "manager", "administrator"]
+#: Run in the service: create a user with that role in a department, and print the user's token.
 PERSON = """
 from django.contrib.auth.models import User
 from webapp.accounts import tokens
 from webapp.departments.models import Department, Membership, Role
-name = {who!r}
+name = {role!r}
 user, _ = User.objects.get_or_create(username=f"openapi-{{name}}")
 if name in Role.values:
     department, _ = Department.objects.get_or_create(name="OpenAPI", defaults={{"slug": "openapi"}})
@@ -28,10 +28,10 @@ print(tokens.issue(user))
 """
 
 
-def run(service: Service, folder: Path, who: str, seed: int, examples: int) -> subprocess.CompletedProcess[str]:
+def run(service: Service, folder: Path, role: str, seed: int, examples: int) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("st")
     # Without its token, each guest request would come from a new guest, who does not see earlier uploads.
-    header = f"X-Job-Token: {_guest(service)}" if who == "guest" else f"Authorization: Token {_token(service, who)}"
+    header = f"X-Job-Token: {_guest(service)}" if role == "guest" else f"Authorization: Token {_token(service, role)}"
     return subprocess.run(
         [str(program), "--config-file", str(ROOT / "schemathesis.toml"), "run", f"{service.url}/api/schema/",
          "--no-color", "--workers", "1", "--seed", str(seed), "--max-examples", str(examples), "--header", header],
@@ -40,15 +40,15 @@ def run(service: Service, folder: Path, who: str, seed: int, examples: int) -> s
 
 
 def _failures(output: str) -> str:
-    """What went wrong, without the pictures that were sent and without what follows: warnings and totals."""
-    found = output.partition("= FAILURES =")[2].partition("= WARNINGS =")[0] or output
-    return "\n".join(line[:600] for line in found.splitlines())
+    """The failures in schemathesis' output, without pictures that were sent, warnings and totals."""
+    failures = output.partition("= FAILURES =")[2].partition("= WARNINGS =")[0] or output
+    return "\n".join(line[:600] for line in failures.splitlines())
 
 
-def _token(service: Service, who: str) -> str:
-    if who == "administrator":
+def _token(service: Service, role: str) -> str:
+    if role == "administrator":
         return clients.token(service)
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "--command", PERSON.format(who=who)]
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "--command", PERSON.format(role=role)]
     environment = {**os.environ, "DATA_DIR": str(service.data_dir)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -58,16 +58,14 @@ def _guest(service: Service) -> str:
 
 
 @pytest.mark.long
-def test_answers_are_as_the_document_says(service: Service, tmp_path: Path) -> None:
-    done = run(service, tmp_path, "guest", seed=1, examples=3)
-    assert done.returncode == 0, _failures(done.stdout)
+def test_answers_match_the_document(service: Service, tmp_path: Path) -> None:
+    completed = run(service, tmp_path, "guest", seed=1, examples=3)
+    assert completed.returncode == 0, _failures(completed.stdout)
 
 
 @pytest.mark.fuzz
-@pytest.mark.parametrize(("seed", "who"), list(enumerate(WHO, 2)))
-def test_answers_are_as_the_document_says_for_many_requests(
-    service: Service, tmp_path: Path, who: str, seed: int
-) -> None:
-    done = run(service, tmp_path, who, seed, examples=30)
-    print("\n".join(done.stdout.splitlines()[-25:]))
-    assert done.returncode == 0, _failures(done.stdout)
+@pytest.mark.parametrize(("seed", "role"), list(enumerate(ROLES, 2)))
+def test_answers_to_many_requests_match_the_document(service: Service, tmp_path: Path, role: str, seed: int) -> None:
+    completed = run(service, tmp_path, role, seed, examples=30)
+    print("\n".join(completed.stdout.splitlines()[-25:]))
+    assert completed.returncode == 0, _failures(completed.stdout)

@@ -1,4 +1,4 @@
-"""A pause outlives every process: with real workers, all of which are killed meanwhile."""
+"""A pause survives the death of all processes: the real workers are killed while it lasts."""
 
 import re
 import sqlite3
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.long, pytest.mark.integration]
 
 
 def signed_in(service: Service) -> httpx.Client:
-    """The admin's browser."""
+    """A browser in which the admin is signed in."""
     browser = httpx.Client(base_url=service.url, timeout=30, follow_redirects=True)
     post(browser, "/accounts/login/", login="admin", password=service.admin_password)
     return browser
@@ -32,36 +32,36 @@ def post(browser: httpx.Client, path: str, **form: str) -> None:
 
 
 def attempts(service: Service) -> int:
-    """The attempts that were counted for any image."""
+    """The number of attempts counted for all images."""
     with closing(sqlite3.connect(service.data_dir / "db.sqlite3")) as database:
         rows = database.execute("SELECT attempts FROM studies_image UNION ALL SELECT attempts FROM studies_reading")
         return sum(number for (number,) in rows)
 
 
-def test_a_queue_that_is_paused_stays_so_whatever_is_killed(tmp_path: Path) -> None:
+def test_a_queue_stays_paused_when_all_processes_are_killed(tmp_path: Path) -> None:
     with running(tmp_path) as service:
         with closing(signed_in(service)) as browser:
             post(browser, "/queue/priorities/interactive/pause/", reason="The test of the power.")
-        with clients.admin(service) as by:
-            urls = [clients.upload(by, synthetic.xray_jpeg(seed)).json()["url"] for seed in range(3)]
+        with clients.admin(service) as api:
+            urls = [clients.upload(api, synthetic.xray_jpeg(seed)).json()["url"] for seed in range(3)]
             time.sleep(3)
-            assert {by.get(url).json()["status"] for url in urls} == {"queued"}
+            assert {api.get(url).json()["status"] for url in urls} == {"queued"}
         for process in psutil.Process(service.process.pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):  # it went with its parent
+            with suppress(psutil.NoSuchProcess):  # it ended with its parent
                 process.kill()
         service.process.kill()
     with launched(tmp_path) as service:
         service.wait_ready()
         paths = [httpx.URL(url).path for url in urls]
-        with clients.admin(service) as by, closing(signed_in(service)) as browser:
-            time.sleep(25)  # the reconciler looks twice
-            assert {by.get(path).json()["status"] for path in paths} == {"queued"}, "still paused"
+        with clients.admin(service) as api, closing(signed_in(service)) as browser:
+            time.sleep(25)  # the reconciler runs twice
+            assert {api.get(path).json()["status"] for path in paths} == {"queued"}, "still paused"
             assert attempts(service) == 0
             assert "was paused by an administrator" in browser.get(paths[0].replace("/api/v1", "")).text
             post(browser, "/queue/priorities/interactive/resume/")
-            results = [clients.wait_final(by, path) for path in paths]
-            assert [(one["status"], one["attempts"]) for one in results] == [("succeeded", 1)] * 3
-            found = by.get("/api/v1/queues/").json()
-    assert {worker["role"] for worker in found["workers"]} == {"ingest", "bulk", "infer", "deliver"}
-    assert all(worker["memory_bytes"] for worker in found["workers"])
-    assert found["batches"]
+            results = [clients.wait_final(api, path) for path in paths]
+            assert [(result["status"], result["attempts"]) for result in results] == [("succeeded", 1)] * 3
+            queues = api.get("/api/v1/queues/").json()
+    assert {worker["role"] for worker in queues["workers"]} == {"ingest", "bulk", "infer", "deliver"}
+    assert all(worker["memory_bytes"] for worker in queues["workers"])
+    assert queues["batches"]

@@ -1,4 +1,4 @@
-"""Requests byte by byte, as no library writes them, to the web server itself: each has an answer, and none is a 5xx."""
+"""Raw and damaged requests, sent to the web server directly: each has an answer, and none is a 5xx."""
 
 import re
 import socket
@@ -19,8 +19,8 @@ HOST, CLOSE, ACCEPT = b"Host: localhost", b"Connection: close", b"Accept: applic
 FORM = b"Content-Type: multipart/form-data; boundary=x"
 LENGTH = b"Content-Length: %d" % len(BODY)
 CHUNKED = b"Transfer-Encoding: chunked"
-#: Seconds for an answer.
-PATIENCE = 10
+#: Seconds to wait for an answer.
+TIMEOUT = 10
 
 
 def request(
@@ -37,8 +37,8 @@ def chunks(size: int = 1000, extension: bytes = b"", trailer: bytes = b"") -> by
     return sent + b"0\r\n" + trailer + b"\r\n"
 
 
-#: Requests that send an image, by what is odd about them.
-TAKEN = {
+#: Requests that upload an image, each with what is unusual about it.
+ACCEPTED = {
     "nothing": request(LENGTH),
     "chunks": request(CHUNKED, body=chunks()),
     "chunks of a byte": request(CHUNKED, body=chunks(1)),
@@ -55,20 +55,23 @@ TAKEN = {
     "MULTIPART": request(LENGTH, form=b"CONTENT-TYPE: MULTIPART/FORM-DATA; BOUNDARY=x"),
     "no host": request(LENGTH, host=()),
 }
-#: Requests that are refused, with the statuses that are right.
+#: Requests that are refused, with the statuses that are allowed.
 REFUSED = {
     "two lengths": (request(LENGTH, b"Content-Length: 5"), {400}),
     "a length with a sign": (request(b"Content-Length: +%d" % len(BODY)), {400}),
-    "a length below zero": (request(b"Content-Length: -1"), {400}),
+    "a negative length": (request(b"Content-Length: -1"), {400}),
     "a length in hexadecimal": (request(b"Content-Length: 0x10"), {400}),
     "a length of 23 digits": (request(b"Content-Length: 99999999999999999999999"), {400, 413}),
     "a length of 3 GB": (request(b"Content-Length: 3221225472"), {413}),
-    "3 GB that wait": (request(b"Content-Length: 3221225472", b"Expect: 100-continue", body=b""), {413}),
+    "3 GB that wait for 100 Continue": (
+        request(b"Content-Length: 3221225472", b"Expect: 100-continue", body=b""),
+        {413},
+    ),
     "a length that is too short": (request(b"Content-Length: %d" % (len(BODY) - 5)), {400}),
     "no length": (request(body=b""), {400, 411}),
     "chunked and a length": (request(CHUNKED, LENGTH, body=chunks()), {400}),
-    "a chunk of no size": (request(CHUNKED, body=b"zz\r\nabc\r\n0\r\n\r\n"), {400}),
-    "a chunk of every size": (request(CHUNKED, body=b"ffffffffffffffffff\r\nabc"), {400}),
+    "a chunk without a size": (request(CHUNKED, body=b"zz\r\nabc\r\n0\r\n\r\n"), {400}),
+    "a chunk of a huge size": (request(CHUNKED, body=b"ffffffffffffffffff\r\nabc"), {400}),
     "a space before a colon": (request(b"X-Y : z", LENGTH), {400}),
     "another host": (request(LENGTH, host=(b"Host: evil.example",)), {400}),
     "PUT": (request(LENGTH, method=b"PUT"), {405}),
@@ -80,35 +83,35 @@ REFUSED = {
 }
 
 
-def answers(service: Service, sent: bytes) -> list[int]:
-    """The statuses of all that comes back until the server ends the connection."""
+def answers(service: Service, raw: bytes) -> list[int]:
+    """The statuses of all answers until the server closes the connection."""
     received = b""
-    with closing(socket.create_connection(("127.0.0.1", int(urlsplit(service.url).port or 0)), PATIENCE)) as connection:
-        connection.sendall(sent)
-        connection.settimeout(PATIENCE)
+    with closing(socket.create_connection(("127.0.0.1", int(urlsplit(service.url).port or 0)), TIMEOUT)) as connection:
+        connection.sendall(raw)
+        connection.settimeout(TIMEOUT)
         while part := connection.recv(2**16):
             received += part
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
 
 
-@pytest.mark.parametrize("sent", TAKEN.values(), ids=TAKEN)
-def test_an_image_comes_in_however_it_is_sent(service: Service, sent: bytes) -> None:
-    assert [status for status in answers(service, sent) if status != 100] == [202]
+@pytest.mark.parametrize("raw", ACCEPTED.values(), ids=ACCEPTED)
+def test_an_image_is_accepted(service: Service, raw: bytes) -> None:
+    assert [status for status in answers(service, raw) if status != 100] == [202]
 
 
-@pytest.mark.parametrize(("sent", "right"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_taken_has_an_answer(service: Service, sent: bytes, right: set[int]) -> None:
-    (status, *more) = answers(service, sent)
-    assert status in right
-    assert all(one < 500 or one == 501 for one in more)
+@pytest.mark.parametrize(("raw", "allowed"), REFUSED.values(), ids=REFUSED)
+def test_a_request_is_refused(service: Service, raw: bytes, allowed: set[int]) -> None:
+    (status, *others) = answers(service, raw)
+    assert status in allowed
+    assert all(other < 500 or other == 501 for other in others)
 
 
-def test_a_connection_ends_after_an_offer_of_http_2(service: Service) -> None:
-    """What comes behind it would have no answer."""
-    offered = request(b"Upgrade: h2c", method=b"GET", body=b"").replace(CLOSE, b"Connection: Upgrade")
-    assert answers(service, offered) == [200]
+def test_the_connection_is_closed_after_an_offer_of_http_2(service: Service) -> None:
+    """A request that follows on the connection would get no answer."""
+    offer = request(b"Upgrade: h2c", method=b"GET", body=b"").replace(CLOSE, b"Connection: Upgrade")
+    assert answers(service, offer) == [200]
 
 
-def test_two_requests_in_one_go_have_two_answers(service: Service) -> None:
+def test_two_requests_sent_together_have_two_answers(service: Service) -> None:
     first = request(LENGTH).replace(CLOSE + b"\r\n", b"")
     assert answers(service, first + request(LENGTH)) == [202, 202]

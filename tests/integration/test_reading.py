@@ -1,4 +1,4 @@
-"""From an upload to its result, through real processes."""
+"""From an upload to its result, with real processes."""
 
 import base64
 import csv
@@ -44,7 +44,7 @@ def test_a_guests_image_is_read_and_belongs_to_the_guest(service: Service) -> No
     assert result["patient"] == "P-1"
     assert result["attempts"] == 1
     assert all(result["timings"][step] is not None for step in ("ingest_s", "infer_wait_s", "infer_s", "total_s"))
-    # The same through the token, and for nobody else.
+    # The token alone gives access too; nobody else has it.
     assert httpx.get(job["url"], headers={"X-Job-Token": job["token"]}).json()["status"] == "succeeded"
     assert httpx.get(job["url"]).status_code == 404
     for name in ("preview_url", "input_url", "heatmap_url"):
@@ -63,9 +63,9 @@ def test_the_service_and_the_command_line_agree(service: Service, tmp_path: Path
         cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     predictions = {Path(row["file"]).name: row for row in json.loads((tmp_path / "report.json").read_text())}
-    with clients.admin(service) as by:
+    with clients.admin(service) as api:
         for name, content in contents.items():
-            result = clients.wait_final(by, clients.upload(by, content, name).json()["url"])
+            result = clients.wait_final(api, clients.upload(api, content, name).json()["url"])
             assert result["probability"] == pytest.approx(predictions[name]["probability"], abs=1e-3)
             assert result["warnings"] == predictions[name]["warnings"]
             assert result["reliable"] is not any(w["code"] == "not_chest_xray" for w in result["warnings"])
@@ -146,7 +146,7 @@ def test_many_at_once_are_read_in_batches(service: Service) -> None:
 def test_flower_shows_workers_queues_and_tasks(service: Service) -> None:
     clients.post_many(service, [synthetic.xray_jpeg(5)], clients=1)
     with httpx.Client(base_url=service.flower_url, auth=("admin", service.flower_password())) as flower:
-        deadline = time.monotonic() + 30  # it asks the workers, who may be busy for longer than it waits
+        deadline = time.monotonic() + 30  # Flower asks the workers, which may be busy for longer than it waits
         names: set[str] = set()
         everyone = {"ingest", "bulk", "infer", "deliver"}
         while names != everyone and time.monotonic() < deadline:
@@ -167,39 +167,39 @@ def test_health_readiness_and_metrics(service: Service) -> None:
     assert 'pneumoqueue_queue_messages{queue="infer.interactive"}' in metrics
 
 
-def test_the_stored_input_is_what_training_would_see(service: Service) -> None:
-    """Training and serving share one preprocessing: not a pixel differs."""
+def test_the_stored_input_is_as_in_training(service: Service) -> None:
+    """Training and serving share their preprocessing, so not a pixel differs."""
     content = synthetic.xray_jpeg(8, (1400, 1100))
-    with clients.admin(service) as by:
-        result = clients.wait_final(by, clients.upload(by, content).json()["url"])
-        stored = Image.open(io.BytesIO(by.get(result["input_url"]).content))
+    with clients.admin(service) as api:
+        result = clients.wait_final(api, clients.upload(api, content).json()["url"])
+        stored = Image.open(io.BytesIO(api.get(result["input_url"]).content))
     expected = to_input(xray.load(content), Bundle.read(bundle()).preprocessing)
     np.testing.assert_array_equal(np.asarray(stored), expected)
 
 
 @pytest.mark.long
 @pytest.mark.real_data
-def test_real_originals_are_stored_as_training_would_see_them(service: Service, originals: list[Path]) -> None:
-    with clients.admin(service) as by:
+def test_real_originals_are_stored_as_in_training(service: Service, originals: list[Path]) -> None:
+    with clients.admin(service) as api:
         for file in originals[::10]:
-            result = clients.wait_final(by, clients.upload(by, file.read_bytes()).json()["url"])
-            stored = Image.open(io.BytesIO(by.get(result["input_url"]).content))
+            result = clients.wait_final(api, clients.upload(api, file.read_bytes()).json()["url"])
+            stored = Image.open(io.BytesIO(api.get(result["input_url"]).content))
             expected = to_input(xray.load(file.read_bytes()), Bundle.read(bundle()).preprocessing)
             np.testing.assert_array_equal(np.asarray(stored), expected)
 
 
-def test_every_line_about_an_image_carries_one_id_from_upload_to_result(service: Service) -> None:
+def test_every_log_line_about_an_image_has_the_request_id_of_its_upload(service: Service) -> None:
     with clients.client(service, headers={"X-Request-ID": "the-clients-own-id"}) as guest:
         job = clients.upload(guest, synthetic.xray_jpeg(21)).json()
         clients.wait_final(guest, job["url"])
     deadline = time.monotonic() + 10
-    about: list[dict[str, str]] = []
-    while {line["process"] for line in about} != {"web", "ingest", "infer"} and time.monotonic() < deadline:
-        about = [json.loads(line) for line in service.log_lines() if job["id"] in line]
+    lines: list[dict[str, str]] = []
+    while {line["process"] for line in lines} != {"web", "ingest", "infer"} and time.monotonic() < deadline:
+        lines = [json.loads(line) for line in service.log_lines() if job["id"] in line]
         time.sleep(0.1)
-    about.sort(key=lambda line: line["time"])
-    assert [line["process"] for line in about] == ["web", "ingest", "infer"]
-    assert {(line["request_id"], line["image_id"]) for line in about} == {("the-clients-own-id", job["id"])}
-    # Beside what other programs than Python's write.
-    bare = [line for line in service.log_lines() if not line.startswith("{")]
-    assert not [line for line in bare if re.search(r"webapp|worker\.|celery\.|gunicorn|uvicorn", line)]
+    lines.sort(key=lambda line: line["time"])
+    assert [line["process"] for line in lines] == ["web", "ingest", "infer"]
+    assert {(line["request_id"], line["image_id"]) for line in lines} == {("the-clients-own-id", job["id"])}
+    # Programs that are not Python's write other lines too; none of ours is among those.
+    unstructured = [line for line in service.log_lines() if not line.startswith("{")]
+    assert not [line for line in unstructured if re.search(r"webapp|worker\.|celery\.|gunicorn|uvicorn", line)]

@@ -1,4 +1,4 @@
-"""A scanner stores an image by DICOMweb, workers read it, and the report can be had by DICOMweb."""
+"""A scanner stores an image by DICOMweb, workers read it, and the report can be fetched by DICOMweb."""
 
 import io
 import time
@@ -13,23 +13,23 @@ from webapp.dicom.results import REPORT
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
-def test_what_a_scanner_stores_has_a_report(service: Service) -> None:
+def test_an_image_that_a_scanner_stores_gets_a_report(service: Service) -> None:
     image = modality.image(3, side=300)
     token = clients.scanners_token(service, "dicomweb")
-    with clients.client(service, headers={"Authorization": f"Bearer {token}"}) as by:
-        stored = by.post(
+    with clients.client(service, headers={"Authorization": f"Bearer {token}"}) as api:
+        stored = api.post(
             "/dicomweb/studies",
             content=dicomweb.body(dicomweb.file(image)),
             headers={"Content-Type": dicomweb.TYPE, "Accept": "application/dicom+json"},
         ).raise_for_status()
         assert dicomweb.uids(stored) == [image.SOPInstanceUID]
         study = f"/dicomweb/studies/{image.StudyInstanceUID}"
-        until = time.monotonic() + 120
-        while not (found := by.get(f"{study}/instances", params={"SOPClassUID": REPORT.class_uid}).json()):
-            assert time.monotonic() < until
+        deadline = time.monotonic() + 120
+        while not (reports := api.get(f"{study}/instances", params={"SOPClassUID": REPORT.class_uid}).json()):
+            assert time.monotonic() < deadline
             time.sleep(0.5)
-        series, instance = found[0]["0020000E"]["Value"][0], found[0]["00080018"]["Value"][0]
-        answer = by.get(
+        series, instance = reports[0]["0020000E"]["Value"][0], reports[0]["00080018"]["Value"][0]
+        answer = api.get(
             f"{study}/series/{series}/instances/{instance}",
             headers={"Accept": 'multipart/related; type="application/dicom"'},
         ).raise_for_status()

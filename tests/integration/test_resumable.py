@@ -1,6 +1,6 @@
-"""A large ZIP by foreign clients of tus, through kills of the web process and breaks of the line.
+"""Independent tus clients upload a large ZIP although the web process is killed and the connection breaks.
 
-``RESUMABLE_MB=2000`` sends so many megabytes instead of 120.
+``RESUMABLE_MB=2000`` sends 2000 megabytes instead of 120.
 """
 
 import hashlib
@@ -26,16 +26,16 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 MB = 2**20
 SIZE = int(os.environ.get("RESUMABLE_MB", "120")) * MB
-#: Bytes of each image of the ZIP: a small X-ray, and behind its end what no decoder looks at.
+#: Bytes of each image in the ZIP: a small X-ray, followed by bytes that no decoder reads.
 IMAGE = 40 * MB
 VERSION = {"Tus-Resumable": "1.0.0"}
-#: Of the npm registry.
+#: Package of the npm registry.
 TUS_JS = "tus-js-client@4.3.1"
 
 
 @pytest.fixture
 def packed(tmp_path: Path) -> tuple[Path, set[str]]:
-    """A ZIP of images that cannot be compressed, and the hashes of these."""
+    """A ZIP of images that cannot be compressed, and the images' hashes."""
     path, hashes = tmp_path / "ward.zip", set()
     noise = os.urandom(IMAGE)
     with zipfile.ZipFile(path, "w") as archive:
@@ -55,11 +55,11 @@ def kill_web(service: Service) -> None:
         process.kill()
 
 
-def offset(by: httpx.Client, url: str) -> int:
-    """How much has come, as the service says once it answers."""
+def offset(api: httpx.Client, url: str) -> int:
+    """The number of bytes that the service has received; wait until it answers."""
     for _ in range(200):
         try:
-            answer = by.head(url, headers=VERSION)
+            answer = api.head(url, headers=VERSION)
             if answer.status_code == 200:
                 return int(answer.headers["Upload-Offset"])
         except httpx.TransportError:
@@ -75,15 +75,25 @@ def parts(path: Path, start: int) -> Iterator[bytes]:
             yield part
 
 
-def send_the_rest(
-    service: Service, headers: dict[str, str], url: str, path: Path, start: int, cut_at: int, cut: Callable[[], None]
+def send_rest(
+    service: Service,
+    headers: dict[str, str],
+    url: str,
+    path: Path,
+    start: int,
+    cut_at: int,
+    interrupt: Callable[[], None],
 ) -> None:
-    """Send all that is missing with one PATCH, and cut it when so many bytes have come."""
+    """Send all missing bytes with one PATCH, but interrupt it after byte `cut_at`."""
     length = path.stat().st_size - start
     connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=60)
     connection.putrequest("PATCH", urlsplit(url).path)
-    own = {"Upload-Offset": start, "Content-Type": "application/offset+octet-stream", "Content-Length": length}
-    for name, value in {**headers, **VERSION, **own}.items():
+    patch_headers = {
+        "Upload-Offset": start,
+        "Content-Type": "application/offset+octet-stream",
+        "Content-Length": length,
+    }
+    for name, value in {**headers, **VERSION, **patch_headers}.items():
         connection.putheader(name, str(value))
     connection.endheaders()
     sent = start
@@ -92,7 +102,7 @@ def send_the_rest(
             connection.send(part)
             sent += len(part)
             if sent > cut_at:
-                cut()
+                interrupt()
                 break
     except OSError:
         pass
@@ -100,7 +110,7 @@ def send_the_rest(
         connection.close()
 
 
-def test_a_zip_that_is_cut_three_times(service: Service, packed: tuple[Path, set[str]]) -> None:
+def test_an_upload_survives_three_interruptions(service: Service, packed: tuple[Path, set[str]]) -> None:
     path, hashes = packed
     size = path.stat().st_size
     headers = {"Authorization": f"Token {clients.token(service)}"}
@@ -113,49 +123,49 @@ def test_a_zip_that_is_cut_three_times(service: Service, packed: tuple[Path, set
         metadata={"filename": "ward.zip", "study_name": "ward 3"},
     )
     started = time.monotonic()
-    with clients.client(service, headers=headers) as by:
-        # Killed between two parts.
+    with clients.client(service, headers=headers) as api:
+        # The web process is killed between two requests.
         uploader.upload(stop_at=size // 5)
         kill_web(service)
-        assert offset(by, uploader.url) == uploader.offset
-        # Killed in the middle of one request: at most the part in hand is lost.
-        send_the_rest(service, headers, uploader.url, path, uploader.offset, size // 2, lambda: kill_web(service))
-        second = offset(by, uploader.url)
+        assert offset(api, uploader.url) == uploader.offset
+        # It is killed during a request: at most the bytes not yet synced to disk are lost.
+        send_rest(service, headers, uploader.url, path, uploader.offset, size // 2, lambda: kill_web(service))
+        second = offset(api, uploader.url)
         assert size // 2 - 40 * MB <= second <= size // 2 + 2 * MB
-        # The client leaves in the middle of one.
-        send_the_rest(service, headers, uploader.url, path, second, size * 4 // 5, lambda: None)
+        # The client disconnects during a request.
+        send_rest(service, headers, uploader.url, path, second, size * 4 // 5, lambda: None)
         time.sleep(1)
-        third = offset(by, uploader.url)
+        third = offset(api, uploader.url)
         assert third > second
-        for _ in range(10):  # the web process may still be writing what has come
+        for _ in range(10):  # the web process may still be writing the received bytes
             try:
                 client.uploader(str(path), url=uploader.url, chunk_size=16 * MB).upload()
                 break
             except TusCommunicationError:
                 time.sleep(1)
         seconds = time.monotonic() - started
-        found = by.get(uploader.url).json()
-        assert (found["state"], found["offset"]) == ("finished", size)
-        study = by.get(found["study_url"]).json()
+        status = api.get(uploader.url).json()
+        assert (status["state"], status["offset"]) == ("finished", size)
+        study = api.get(status["study_url"]).json()
         assert (study["name"], study["total"]) == ("ward 3", len(hashes))
-        clients.wait_final(by, found["study_url"], seconds=600)
-        images = by.get(study["images_url"], params={"page_size": 100}).json()["results"]
+        clients.wait_final(api, status["study_url"], seconds=600)
+        images = api.get(study["images_url"], params={"page_size": 100}).json()["results"]
         assert {image["sha256"] for image in images} == hashes
-        by.delete(found["study_url"])
+        api.delete(status["study_url"])
     name = uploader.url.rstrip("/").rpartition("/")[2]
     assert not list((service.data_dir / "resumable").glob(f"{name}*"))
-    print(f"{size / MB:.0f} MB in {seconds:.0f} s: {size / MB / seconds:.0f} MB/s with three cuts")
+    print(f"{size / MB:.0f} MB in {seconds:.0f} s: {size / MB / seconds:.0f} MB/s with three interruptions")
 
 
 @pytest.fixture
 def tus_js(tmp_path: Path) -> Callable[..., str]:
-    """Run :file:`tus_client.cjs`; what it prints."""
+    """A function that runs :file:`tus_client.cjs` and returns its output."""
     folder = tmp_path / "tus"
     folder.mkdir()
     if not shutil.which("npm"):
         pytest.skip("no npm")
-    found = subprocess.run(["npm", "install", "--no-audit", "--no-fund", TUS_JS], cwd=folder, capture_output=True)
-    if found.returncode:
+    installed = subprocess.run(["npm", "install", "--no-audit", "--no-fund", TUS_JS], cwd=folder, capture_output=True)
+    if installed.returncode:
         pytest.skip(f"npm cannot install {TUS_JS}")
 
     def run(*arguments: str) -> str:
@@ -166,17 +176,17 @@ def tus_js(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
-def test_a_zip_by_tus_js_client_goes_on_in_another_process(
+def test_tus_js_client_resumes_an_upload_in_another_process(
     service: Service, packed: tuple[Path, set[str]], tus_js: Callable[..., str]
 ) -> None:
     path, hashes = packed
     token = clients.token(service)
-    given = (f"{service.url}/api/v1/uploads/", token, str(path))
-    begun = tus_js(*given, str(path.stat().st_size // 2))
-    with clients.client(service, headers={"Authorization": f"Token {token}"}) as by:
-        assert by.get(begun).json()["state"] == "receiving"
-        assert tus_js(*given) == begun
-        found = by.get(begun).json()
-        study = by.get(found["study_url"]).json()
+    arguments = (f"{service.url}/api/v1/uploads/", token, str(path))
+    url = tus_js(*arguments, str(path.stat().st_size // 2))
+    with clients.client(service, headers={"Authorization": f"Token {token}"}) as api:
+        assert api.get(url).json()["state"] == "receiving"
+        assert tus_js(*arguments) == url
+        status = api.get(url).json()
+        study = api.get(status["study_url"]).json()
         assert (study["name"], study["total"]) == ("ward 4", len(hashes))
-        by.delete(found["study_url"])
+        api.delete(status["study_url"])

@@ -1,4 +1,4 @@
-"""Redis watched by Sentinel: messages and the counting of requests follow when another becomes the master."""
+"""Redis watched by Sentinel: when another server becomes the master, messages and request counts use it."""
 
 import signal
 import subprocess
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 @dataclass
 class Watched:
-    """Two Redis servers, one a copy of the other, and the Sentinel that watches them."""
+    """A Redis master and its replica, and the Sentinel that watches them."""
 
     url: str
     master: subprocess.Popen[bytes]
@@ -48,7 +48,7 @@ def until(condition, seconds: float = 30) -> None:
                 return
         except RedisError:
             pass
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.1)
 
 
@@ -79,14 +79,14 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         yield Watched(f"sentinel://:{PASSWORD}@127.0.0.1:{watcher}", master, copy, replica, sentinel)
 
 
-def test_messages_and_counts_go_on_when_the_master_dies(watched: Watched) -> None:
-    names = {"master": "clinic", "sentinel_password": "watcher"}
+def test_messages_and_counts_continue_when_the_master_dies(watched: Watched) -> None:
+    options = {"master": "clinic", "sentinel_password": "watcher"}
     app = Celery("test", broker=watched.url, set_as_current=False)
-    app.conf.broker_transport_options = brokers.transport_options(watched.url, longest_task=120, **names)
-    settings = brokers.cache(watched.url, **names)
+    app.conf.broker_transport_options = brokers.transport_options(watched.url, longest_task=120, **options)
+    settings = brokers.cache(watched.url, **options)
     cache: BaseCache = import_string(settings["BACKEND"])(settings["LOCATION"], settings)
 
-    def send() -> bool:
+    def try_to_send() -> bool:
         try:
             app.send_task("x", queue="infer.bulk", retry=False)
             return True
@@ -97,17 +97,17 @@ def test_messages_and_counts_go_on_when_the_master_dies(watched: Watched) -> Non
         with app.connection_for_read() as connection:
             return int(connection.default_channel.queue_declare("infer.bulk", passive=True).message_count)
 
-    assert send()
+    assert try_to_send()
     assert waiting() == 1
     watched.copy.send_signal(signal.SIGSTOP)
     cache.set("requests", 1)
-    assert cache.get("requests") == 1, "it was read where it has not arrived yet"
+    assert cache.get("requests") == 1, "it was read from the replica, which does not have it yet"
     watched.copy.send_signal(signal.SIGCONT)
     until(lambda: watched.replica.get("counts:1:requests") == b"1")
     until(lambda: not watched.sentinel.sentinel_slaves("clinic")[0]["is_sdown"])
     watched.master.kill()
     killed = time.monotonic()
-    until(send)
-    print(f"\nmessages went on {time.monotonic() - killed:.1f} s after the master's death")
+    until(try_to_send)
+    print(f"\nmessages were sent again {time.monotonic() - killed:.1f} s after the master's death")
     until(lambda: waiting() == 2)
     until(lambda: cache.get("requests") == 1)

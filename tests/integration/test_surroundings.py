@@ -1,4 +1,4 @@
-"""What the databases, brokers and storages of `make test-matrix` must all keep; most of it needs their containers."""
+"""Guarantees that hold on each database, broker and storage of `make test-matrix`; most tests need containers."""
 
 import os
 import signal
@@ -20,36 +20,36 @@ pytestmark = [pytest.mark.integration, pytest.mark.matrix]
 IMAGES = 40
 
 
-def restart(variable: str) -> Callable[[], None]:
-    """A function that restarts the container which an environment variable names."""
+def restarter(variable: str) -> Callable[[], None]:
+    """Return a function that restarts the container named by an environment variable."""
     name = os.environ.get(variable, "")
     if not name:
         pytest.skip(f"{variable} names no container")
     return lambda: subprocess.run(["docker", "restart", "--time", "5", name], check=True, capture_output=True)  # type: ignore[return-value]
 
 
-def patiently(call: Callable[[], httpx.Response], seconds: float = 90) -> Any:
-    """Ask until there is an answer other than that something is broken."""
+def answer_of(call: Callable[[], httpx.Response], seconds: float = 90) -> Any:
+    """Repeat a request until its answer is no server error; return its JSON."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             answer = call()
             if answer.status_code < 500:
                 return answer.raise_for_status().json()
-            answered = answer.text[:200]
+            detail = answer.text[:200]
         except httpx.TransportError as error:
-            answered = repr(error)
-        assert time.monotonic() < deadline, answered
+            detail = repr(error)
+        assert time.monotonic() < deadline, detail
         time.sleep(0.5)
 
 
-def results_once(by: httpx.Client, urls: list[str], seconds: float = 180) -> list[dict[str, Any]]:
-    """Wait for all of them, whatever is broken meanwhile."""
+def wait_for_results(api: httpx.Client, urls: list[str], seconds: float = 180) -> list[dict[str, Any]]:
+    """Wait for all results, even while servers fail, and check that none is missing."""
     deadline = time.monotonic() + seconds
     results = []
     for url in urls:
         while True:
-            data = patiently(lambda url=url: by.get(url, params={"wait": 5}))
+            data = answer_of(lambda url=url: api.get(url, params={"wait": 5}))
             if data["status"] in clients.FINAL:
                 break
             assert time.monotonic() < deadline, f"{url} is still {data['status']}"
@@ -59,103 +59,109 @@ def results_once(by: httpx.Client, urls: list[str], seconds: float = 180) -> lis
     return results
 
 
-def post(by: httpx.Client, number: int) -> list[str]:
+def post(api: httpx.Client, number: int) -> list[str]:
     return [
-        clients.upload(by, synthetic.xray_jpeg(seed % 6)).raise_for_status().json()["url"] for seed in range(number)
+        clients.upload(api, synthetic.xray_jpeg(seed % 6)).raise_for_status().json()["url"] for seed in range(number)
     ]
 
 
-def test_an_interactive_image_does_not_wait_for_the_bulk(service: Service) -> None:
+def test_an_interactive_image_does_not_wait_for_bulk_images(service: Service) -> None:
     packed = synthetic.zip_of({f"{seed}.jpeg": synthetic.xray_jpeg(seed % 6) for seed in range(80)})
-    with clients.admin(service) as by:
-        study = by.post("/api/v1/studies/", files={"files": ("bulk.zip", packed)}).raise_for_status().json()
-        while by.get(study["url"]).json()["counts"]["succeeded"] == 0:
+    with clients.admin(service) as api:
+        study = api.post("/api/v1/studies/", files={"files": ("bulk.zip", packed)}).raise_for_status().json()
+        while api.get(study["url"]).json()["counts"]["succeeded"] == 0:
             time.sleep(0.1)
-        clients.wait_final(by, clients.upload(by, synthetic.xray_jpeg(1)).json()["url"])
-        counts = by.get(study["url"]).json()["counts"]
-        print(f"\nof 80 bulk images {counts['succeeded']} were read before an interactive one")
+        clients.wait_final(api, clients.upload(api, synthetic.xray_jpeg(1)).json()["url"])
+        counts = api.get(study["url"]).json()["counts"]
+        print(f"\n{counts['succeeded']} of 80 bulk images were read before an interactive one")
         while study["status"] != "finished":
-            study = by.get(study["url"], params={"wait": 20}).json()
+            study = api.get(study["url"], params={"wait": 20}).json()
     assert counts["succeeded"] < 70
     assert study["counts"]["succeeded"] == 80
 
 
-def test_the_broker_restarts(service: Service) -> None:
-    again = restart("TEST_BROKER_CONTAINER")
-    with clients.admin(service) as by:
-        urls = post(by, IMAGES)
+def test_all_images_are_read_after_the_broker_restarts(service: Service) -> None:
+    restart = restarter("TEST_BROKER_CONTAINER")
+    with clients.admin(service) as api:
+        urls = post(api, IMAGES)
         started = time.monotonic()
-        again()
+        restart()
         down = time.monotonic() - started
-        urls += post(by, 4)
-        results_once(by, urls)
+        urls += post(api, 4)
+        wait_for_results(api, urls)
     print(
         f"\nthe broker was restarted in {down:.0f} s; all were read {time.monotonic() - started:.0f} s after its stop"
     )
 
 
-def test_the_database_restarts(service: Service) -> None:
-    again = restart("TEST_DATABASE_CONTAINER")
-    with clients.admin(service) as by:
-        urls = post(by, IMAGES)
+def test_all_images_are_read_after_the_database_restarts(service: Service) -> None:
+    restart = restarter("TEST_DATABASE_CONTAINER")
+    with clients.admin(service) as api:
+        urls = post(api, IMAGES)
         started = time.monotonic()
-        again()
+        restart()
         down = time.monotonic() - started
-        urls.append(patiently(lambda: clients.upload(by, synthetic.xray_jpeg(1)))["url"])
-        results_once(by, urls)
+        urls.append(answer_of(lambda: clients.upload(api, synthetic.xray_jpeg(1)))["url"])
+        wait_for_results(api, urls)
     print(
         f"\nthe database was restarted in {down:.0f} s; all were read {time.monotonic() - started:.0f} s after its stop"
     )
 
 
-def test_the_store_is_away_for_a_while(service: Service) -> None:
+def test_all_images_are_read_after_the_store_stops_for_a_while(service: Service) -> None:
     store = int(os.environ.get("TEST_S3_PROCESS") or pytest.skip("the files are in a folder"))
-    with clients.admin(service) as by:
-        urls = post(by, IMAGES)
+    with clients.admin(service) as api:
+        urls = post(api, IMAGES)
         os.kill(store, signal.SIGSTOP)
         stopped = time.monotonic()
         try:
-            refused = clients.upload(by, synthetic.xray_jpeg(1))
+            refused = clients.upload(api, synthetic.xray_jpeg(1))
             assert refused.status_code == 503
             assert refused.json()["code"] == "storage_unavailable"
         finally:
             os.kill(store, signal.SIGCONT)
         down = time.monotonic() - stopped
-        results = results_once(by, urls)
-    assert max(result["attempts"] for result in results) == 1, "it is no image's fault"
+        results = wait_for_results(api, urls)
+    assert max(result["attempts"] for result in results) == 1, "the outage counts as no image's attempt"
     print(f"\nthe store was away for {down:.0f} s; all were read {time.monotonic() - stopped:.0f} s after its stop")
 
 
-def test_files_are_where_they_should_be(service: Service) -> None:
-    with clients.admin(service) as by:
-        result = clients.wait_final(by, post(by, 1)[0])
-        assert by.get(result["preview_url"]).headers["content-type"] == "image/jpeg"
-    here = any((service.data_dir / "media").rglob("*.png"))
-    assert here is not bool(os.environ.get("S3_BUCKET")), "with a store, nothing goes through this machine's folders"
+def test_files_are_in_the_configured_storage(service: Service) -> None:
+    with clients.admin(service) as api:
+        result = clients.wait_final(api, post(api, 1)[0])
+        assert api.get(result["preview_url"]).headers["content-type"] == "image/jpeg"
+    on_this_machine = any((service.data_dir / "media").rglob("*.png"))
+    assert on_this_machine is not bool(os.environ.get("S3_BUCKET")), (
+        "with a store, no file is in this machine's folders"
+    )
 
 
-def test_a_backup_of_a_service_that_runs_on_is_of_one_moment(service: Service, tmp_path: Path) -> None:
+def test_a_backup_of_a_running_service_is_consistent(service: Service, tmp_path: Path) -> None:
     def manage(*command: str, **environment: str) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "manage.py", *command], cwd=ROOT, capture_output=True, text=True,
             env={**os.environ, **environment},
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout
 
-    packed = synthetic.zip_of({f"{seed}.jpeg": synthetic.xray_jpeg(seed % 6) for seed in range(30)})
-    with clients.admin(service) as by:
-        study = by.post("/api/v1/studies/", files={"files": ("bulk.zip", packed)}).raise_for_status().json()
-        urls = post(by, 20)
-        before = len(by.get("/api/v1/images/?page_size=500").json()["results"])
-        answered = manage("backup", str(tmp_path / "backup.tar"), DATA_DIR=str(service.data_dir))
-        assert "gone" not in answered, answered
-        after = len(by.get("/api/v1/images/?page_size=500").json()["results"])
-        results_once(by, urls)
-        clients.wait_final(by, study["url"])
-    new = tmp_path / "new"
-    new.mkdir()
-    elsewhere = {"DATA_DIR": str(new), "DATABASE_URL": f"sqlite:///{new / 'db.sqlite3'}", "S3_BUCKET": ""}
-    answered = manage("restore", str(tmp_path / "backup.tar"), **elsewhere)
-    restored = int(answered.split("studies.image: ")[1].split("\n")[0])
+    archive = synthetic.zip_of({f"{seed}.jpeg": synthetic.xray_jpeg(seed % 6) for seed in range(30)})
+    with clients.admin(service) as api:
+        study = api.post("/api/v1/studies/", files={"files": ("bulk.zip", archive)}).raise_for_status().json()
+        urls = post(api, 20)
+        before = len(api.get("/api/v1/images/?page_size=500").json()["results"])
+        output = manage("backup", str(tmp_path / "backup.tar"), DATA_DIR=str(service.data_dir))
+        assert "gone" not in output, output
+        after = len(api.get("/api/v1/images/?page_size=500").json()["results"])
+        wait_for_results(api, urls)
+        clients.wait_final(api, study["url"])
+    restored_to = tmp_path / "new"
+    restored_to.mkdir()
+    environment_of_copy = {
+        "DATA_DIR": str(restored_to),
+        "DATABASE_URL": f"sqlite:///{restored_to / 'db.sqlite3'}",
+        "S3_BUCKET": "",
+    }
+    output = manage("restore", str(tmp_path / "backup.tar"), **environment_of_copy)
+    restored = int(output.split("studies.image: ")[1].split("\n")[0])
     assert before <= restored <= after

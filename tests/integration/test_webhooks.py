@@ -1,4 +1,4 @@
-"""A study's end reaches another system, through real processes."""
+"""A webhook announces a finished study to another system, with real processes."""
 
 import os
 import signal
@@ -25,13 +25,13 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def admin(service: Service) -> Iterator[httpx.Client]:
-    with clients.admin(service) as by:
-        yield by
+    with clients.admin(service) as client:
+        yield client
 
 
 @pytest.fixture
 def secret(admin: httpx.Client, receiver: Receiver) -> Iterator[str]:
-    """The secret of a webhook of the admin's."""
+    """The secret of one of the admin's webhooks."""
     added = admin.post("/api/v1/webhooks/", json={"url": receiver.url})
     assert added.status_code == 201, added.text
     yield added.json()["secret"]
@@ -50,7 +50,7 @@ def send_study(admin: httpx.Client, name: str) -> str:
     return str(accepted.json()["url"])
 
 
-def arrived(receiver: Receiver, number: int, seconds: float) -> None:
+def wait_for_requests(receiver: Receiver, number: int, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while len(receiver.requests) < number:
         assert time.monotonic() < deadline, f"{len(receiver.requests)} of {number} requests arrived"
@@ -61,10 +61,10 @@ def arrived(receiver: Receiver, number: int, seconds: float) -> None:
 def test_a_finished_study_is_sent_to_the_webhook_once(admin: httpx.Client, receiver: Receiver, secret: str) -> None:
     url = send_study(admin, "ward 3")
     assert clients.wait_final(admin, url)["status"] == "finished"
-    seen = time.monotonic()
-    arrived(receiver, 1, 30)
-    print(f"\nthe event arrived {time.monotonic() - seen:.2f} s after the study was seen to be finished")
-    time.sleep(12)  # beat has looked again
+    finished = time.monotonic()
+    wait_for_requests(receiver, 1, 30)
+    print(f"\nthe event arrived {time.monotonic() - finished:.2f} s after the study was seen to be finished")
+    time.sleep(12)  # by now beat has looked again for events to send
     [request] = receiver.requests
     event = Standard(secret).verify(request.body, request.headers)
     assert event["event"] == "study.finished"
@@ -74,14 +74,14 @@ def test_a_finished_study_is_sent_to_the_webhook_once(admin: httpx.Client, recei
 
 
 @pytest.mark.long
-def test_a_killed_worker_and_a_receiver_that_fails_only_cost_time(
+def test_an_event_arrives_after_a_receivers_failure_and_a_workers_death(
     service: Service, admin: httpx.Client, receiver: Receiver, secret: str
 ) -> None:
     receiver.status = 503
     clients.wait_final(admin, send_study(admin, "ward 4"))
-    arrived(receiver, 1, 30)
+    wait_for_requests(receiver, 1, 30)
     receiver.status = 200
     os.kill(service.named("--hostname=deliver@")[0].pid, signal.SIGKILL)
-    arrived(receiver, 2, 90)
+    wait_for_requests(receiver, 2, 90)
     ids = {Standard(secret).verify(request.body, request.headers)["id"] for request in receiver.requests}
     assert len(ids) == 1

@@ -1,11 +1,11 @@
-// Sends a file by tus-js-client, or goes on with what an earlier process has sent of it, and prints the upload's address.
+// Uploads a file with tus-js-client, or resumes the upload of an earlier process, and prints the upload's URL.
 //
-// node tus_client.cjs ENDPOINT TOKEN FILE [BYTES after which it ends]
+// node tus_client.cjs ENDPOINT TOKEN FILE [BYTES after which the process ends]
 
 const fs = require("node:fs");
 const tus = require("tus-js-client");
 
-const [endpoint, token, path, most] = process.argv.slice(2);
+const [endpoint, token, path, stopAfter] = process.argv.slice(2);
 const upload = new tus.Upload(fs.createReadStream(path), {
   endpoint,
   headers: { Authorization: `Token ${token}` },
@@ -13,7 +13,7 @@ const upload = new tus.Upload(fs.createReadStream(path), {
   chunkSize: 4 * 2 ** 20,
   urlStorage: new tus.FileUrlStorage(`${path}.json`),
   onChunkComplete(_, accepted) {
-    if (accepted < Number(most ?? Infinity)) return;
+    if (accepted < Number(stopAfter ?? Infinity)) return;
     console.log(upload.url);
     process.exit();
   },
@@ -25,7 +25,7 @@ const upload = new tus.Upload(fs.createReadStream(path), {
     process.exit(1);
   },
 });
-upload.findPreviousUploads().then(([before]) => {
-  if (before) upload.resumeFromPreviousUpload(before);
+upload.findPreviousUploads().then(([previous]) => {
+  if (previous) upload.resumeFromPreviousUpload(previous);
   upload.start();
 });
