@@ -1,4 +1,4 @@
-"""What several tests of the launchers use."""
+"""Fixtures for several tests of the launchers."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,15 +9,15 @@ import pytest
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
-    """A server that gives these answers in turn, and the last of them ever after; None is no HTTP at all."""
+    """Start a server that gives these answers in turn and then repeats the last; None is an answer that is not HTTP."""
     servers: list[ThreadingHTTPServer] = []
 
     def start(*answers: tuple[int, str] | None) -> str:
-        left = list(answers)
+        remaining = list(answers)
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                answer = left.pop(0) if len(left) > 1 else left[0]
+                answer = remaining.pop(0) if len(remaining) > 1 else remaining[0]
                 if answer is None:
                     self.wfile.write(b"\x15\x03\x01\r\n\r\n")
                     return

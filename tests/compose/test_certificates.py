@@ -1,4 +1,4 @@
-"""The certificate with which the pages are served beyond this machine."""
+"""The certificate that the service uses if other machines can reach it."""
 
 import datetime
 import os
@@ -22,9 +22,9 @@ NAMES = ["ward3", "ward3.local", "192.168.7.1", "[2001:db8::7]", ".clinic.exampl
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    made = Config(data_dir=tmp_path, host="0.0.0.0", port=8123, flower_port=5123)
-    made.secrets_dir.mkdir()
-    return made
+    config = Config(data_dir=tmp_path, host="0.0.0.0", port=8123, flower_port=5123)
+    config.secrets_dir.mkdir()
+    return config
 
 
 def read(config: Config) -> x509.Certificate:
@@ -36,18 +36,20 @@ def days_later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     monkeypatch.setattr(certificates, "_now", lambda: later)
 
 
-def test_one_is_made_with_every_name_and_for_its_owner_only(config: Config) -> None:
+def test_a_certificate_has_every_name_and_is_readable_only_by_its_owner(config: Config) -> None:
     assert certificates.prepare(config, NAMES)
     names = read(config).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["ward3", "ward3.local", "*.clinic.example", "localhost"]
-    assert [str(one) for one in names.get_values_for_type(x509.IPAddress)] == ["192.168.7.1", "2001:db8::7"]
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["192.168.7.1", "2001:db8::7"]
     assert not read(config).extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     for file in (config.certificate_file, config.key_file):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert file.parent == config.secrets_dir
 
 
-def test_it_stays_until_it_is_about_to_end_or_lacks_a_name(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_is_renewed_if_it_expires_soon_or_lacks_a_name(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     certificates.prepare(config, NAMES)
     first, key = certificates.fingerprint(config.certificate_file), config.key_file.read_bytes()
     assert not certificates.prepare(config, NAMES[:2])
@@ -64,16 +66,16 @@ def test_it_stays_until_it_is_about_to_end_or_lacks_a_name(config: Config, monke
     assert config.key_file.read_bytes() == key
 
 
-@pytest.mark.parametrize("lost", ["tls.key", "tls.crt"])
-def test_a_lost_or_damaged_file_is_made_again(config: Config, lost: str) -> None:
+@pytest.mark.parametrize("filename", ["tls.key", "tls.crt"])
+def test_a_damaged_file_is_replaced(config: Config, filename: str) -> None:
     certificates.prepare(config, NAMES)
-    (config.secrets_dir / lost).write_text("-----BEGIN")
+    (config.secrets_dir / filename).write_text("-----BEGIN")
     assert certificates.prepare(config, NAMES)
     certificates.prepare(replace(config, certificate=config.certificate_file, certificate_key=config.key_file), [])
 
 
-def hospitals(config: Config, folder: Path) -> Config:
-    """An installation with the certificate of a hospital, as files elsewhere."""
+def with_hospitals_certificate(config: Config, folder: Path) -> Config:
+    """A configuration with a hospital's own certificate and key, in files elsewhere."""
     certificates.prepare(config, ["xray.hospital.example"])
     certificate, key = folder / "hospital.crt", folder / "hospital.key"
     certificate.write_bytes(config.certificate_file.read_bytes())
@@ -81,32 +83,32 @@ def hospitals(config: Config, folder: Path) -> Config:
     return replace(config, certificate=certificate, certificate_key=key)
 
 
-def test_the_hospitals_own_is_used_as_it_is(config: Config, tmp_path: Path) -> None:
-    used = hospitals(config, tmp_path)
-    before = used.certificate_file.read_bytes()
-    assert not certificates.prepare(used, NAMES)
-    assert used.certificate_file.read_bytes() == before
+def test_the_hospitals_own_certificate_is_left_unchanged(config: Config, tmp_path: Path) -> None:
+    hospital_config = with_hospitals_certificate(config, tmp_path)
+    before = hospital_config.certificate_file.read_bytes()
+    assert not certificates.prepare(hospital_config, NAMES)
+    assert hospital_config.certificate_file.read_bytes() == before
 
 
-def test_a_pair_that_does_not_belong_together_is_one_sentence(config: Config, tmp_path: Path) -> None:
-    used = hospitals(config, tmp_path)
+def test_a_key_of_another_certificate_is_refused_in_one_sentence(config: Config, tmp_path: Path) -> None:
+    hospital_config = with_hospitals_certificate(config, tmp_path)
     config.key_file.unlink()
     certificates.prepare(config, NAMES)
-    for key in (config.key_file, tmp_path / "missing.key", used.certificate_file):
+    for key in (config.key_file, tmp_path / "missing.key", hospital_config.certificate_file):
         with pytest.raises(ResourceError, match=r"^CERTIFICATE=.* and CERTIFICATE_KEY=.* cannot be used \(.*PEM files"):
-            certificates.prepare(replace(used, certificate_key=key), NAMES)
+            certificates.prepare(replace(hospital_config, certificate_key=key), NAMES)
 
 
-def test_a_key_with_a_passphrase_asks_nobody(config: Config, tmp_path: Path) -> None:
-    used = hospitals(config, tmp_path)
+def test_a_key_with_a_passphrase_is_refused(config: Config, tmp_path: Path) -> None:
+    hospital_config = with_hospitals_certificate(config, tmp_path)
     locked = tmp_path / "locked.key"
     command = ["openssl", "pkcs8", "-topk8", "-in", config.key_file, "-out", locked, "-passout", "pass:secret"]
     subprocess.run(command, check=True, capture_output=True)
     with pytest.raises(ResourceError, match="its key without a passphrase"):
-        certificates.prepare(replace(used, certificate_key=locked), NAMES)
+        certificates.prepare(replace(hospital_config, certificate_key=locked), NAMES)
 
 
-# --- where there is TLS ---------------------------------------------------------------------------------------------
+# --- when TLS is used -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_a_key_with_a_passphrase_asks_nobody(config: Config, tmp_path: Path) -> 
         ({"CERTIFICATE": "/a.crt", "CERTIFICATE_KEY": "/a.key"}, "https://127.0.0.1:8000"),
     ],
 )
-def test_pages_leave_this_machine_with_tls_only(environ: dict[str, str], url: str) -> None:
+def test_other_machines_get_pages_only_over_tls(environ: dict[str, str], url: str) -> None:
     assert configuration.read(environ).url == url
 
 
@@ -129,8 +131,8 @@ def test_a_certificate_without_its_key_is_refused(name: str) -> None:
         configuration.read({name: "/etc/ssl/xray.pem"})
 
 
-def test_a_start_with_a_bad_certificate_ends_with_one_sentence(tmp_path: Path) -> None:
-    done = subprocess.run(
+def test_a_start_with_a_bad_certificate_fails_with_one_sentence(tmp_path: Path) -> None:
+    completed = subprocess.run(
         [sys.executable, "-m", "compose.local.run"],
         cwd=ROOT,
         env={
@@ -143,7 +145,7 @@ def test_a_start_with_a_bad_certificate_ends_with_one_sentence(tmp_path: Path) -
         },
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert "No such file" in done.stderr
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert "No such file" in completed.stderr
     assert not (tmp_path / "data" / "db.sqlite3").exists()

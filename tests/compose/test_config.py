@@ -1,4 +1,4 @@
-"""What the environment may ask for."""
+"""Settings that the launcher reads from the environment."""
 
 from pathlib import Path
 
@@ -28,12 +28,12 @@ def test_empty_means_default() -> None:
         ("", "127.0.0.1:81", "http://127.0.0.1:81"),
     ],
 )
-def test_the_address_to_listen_on_and_that_to_open(host: str, bind: str, url: str) -> None:
+def test_host_gives_the_address_to_bind_and_the_url_to_open(host: str, bind: str, url: str) -> None:
     config = configuration.read({"HOST": host, "PORT": "81"})
     assert (config.bind, config.url) == (bind, url)
 
 
-def test_everything_lies_in_the_data_folder(tmp_path: Path) -> None:
+def test_all_folders_are_in_the_data_folder(tmp_path: Path) -> None:
     config = configuration.read({"DATA_DIR": str(tmp_path / "here"), "PORT": "81", "FLOWER_PORT": "82"})
     assert (config.port, config.flower_port) == (81, 82)
     folders = (config.run_dir, config.logs_dir, config.redis_dir, config.media_dir, config.incoming_dir)
@@ -50,29 +50,29 @@ def test_the_data_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", ["PORT", "FLOWER_PORT"])
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "80.5", "http", "8000 ", "٨٠"])
-def test_what_is_no_port(name: str, text: str) -> None:
+def test_an_invalid_port_is_refused(name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}={text} is no port number"):
         configuration.read({name: text})
 
 
 @pytest.mark.parametrize("text", ["1", "65535"])
-def test_the_first_and_the_last_port(text: str) -> None:
+def test_the_first_and_the_last_port_are_accepted(text: str) -> None:
     assert configuration.read({"PORT": text}).port == int(text)
 
 
-def test_one_port_cannot_serve_both() -> None:
+def test_two_programs_cannot_have_the_same_port() -> None:
     with pytest.raises(ConfigError, match="PORT and FLOWER_PORT are both 5555"):
         configuration.read({"PORT": "5555"})
     with pytest.raises(ConfigError, match="FLOWER_PORT and DICOM_PORT are both 5555"):
         configuration.read({"DICOM_PORT": "5555"})
 
 
-def test_without_a_port_there_is_no_listener_for_dicom() -> None:
+def test_the_dicom_port_is_optional() -> None:
     assert configuration.read({"DICOM_PORT": ""}).dicom_port is None
     assert configuration.read({"DICOM_PORT": "11112"}).dicom_port == 11112
 
 
 @pytest.mark.parametrize("folder", ["/data/#1", "/data/a;b", '/data/"new"'])
-def test_folder_names_that_supervisord_cannot_handle(folder: str) -> None:
+def test_folder_names_that_supervisord_cannot_handle_are_refused(folder: str) -> None:
     with pytest.raises(ConfigError, match=r"^DATA_DIR is /data/.*choose one without"):
         configuration.read({"DATA_DIR": folder})

@@ -1,4 +1,4 @@
-"""The containers' files, as far as that needs no engine."""
+"""The containers' files, as far as they can be tested without an engine."""
 
 import os
 import re
@@ -17,14 +17,14 @@ from compose import health
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-#: Started by others' images, which look after their users themselves.
-OTHERS = {"db", "prometheus", "grafana"}
+#: Services that run images of other projects, which choose their users themselves.
+FOREIGN = {"db", "prometheus", "grafana"}
 
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    described: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
-    return described
+    parsed: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
+    return parsed
 
 
 def example() -> dict[str, str]:
@@ -35,7 +35,7 @@ def example() -> dict[str, str]:
 # --- docker-compose.yml ---------------------------------------------------------------------------------------------
 
 
-def test_every_service_has_limits_a_log_that_ends_and_no_rights_beyond_its_own(services: dict[str, Any]) -> None:
+def test_every_service_has_limits_a_bounded_log_and_no_extra_rights(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["mem_limit"], name
         assert service.get("cpus") or name == "worker-infer-gpu", name
@@ -45,13 +45,13 @@ def test_every_service_has_limits_a_log_that_ends_and_no_rights_beyond_its_own(s
         assert service["read_only"] or name == "db", name
 
 
-def test_what_serves_has_a_health_check_and_what_it_needs_comes_first(services: dict[str, Any]) -> None:
+def test_servers_have_health_checks_and_start_after_their_dependencies(services: dict[str, Any]) -> None:
     for name in ("proxy", "db", "redis", "s3", "prometheus", "grafana"):
-        assert services[name]["healthcheck"]["test"], name  # the project's own images have theirs
+        assert services[name]["healthcheck"]["test"], name  # the project's own images define theirs
     for name in ("web", "worker-infer", "worker-infer-gpu", "worker-ingest", "worker-bulk", "worker-deliver", "beat"):
-        waits = {needed: how["condition"] for needed, how in services[name]["depends_on"].items()}
-        assert waits["migrate"] == "service_completed_successfully", name
-        assert waits["db"] == waits["redis"] == "service_healthy", name
+        conditions = {dependency: options["condition"] for dependency, options in services[name]["depends_on"].items()}
+        assert conditions["migrate"] == "service_completed_successfully", name
+        assert conditions["db"] == conditions["redis"] == "service_healthy", name
     assert services["migrate"]["restart"] == "no"
 
 
@@ -63,23 +63,25 @@ def test_no_secret_has_a_default() -> None:
         assert example()[name] == ""
 
 
-def test_only_what_makes_the_admin_has_their_password(services: dict[str, Any]) -> None:
-    assert [name for name, one in services.items() if "ADMIN_PASSWORD" in one.get("environment", {})] == ["migrate"]
+def test_only_the_service_that_creates_the_admin_has_their_password(services: dict[str, Any]) -> None:
+    assert [name for name, service in services.items() if "ADMIN_PASSWORD" in service.get("environment", {})] == [
+        "migrate"
+    ]
 
 
-def test_every_name_in_the_example_is_read_somewhere() -> None:
+def test_every_variable_of_the_example_is_used() -> None:
     read = COMPOSE + (ROOT / "compose" / "tls.yml").read_text()
     by_compose_itself = {"COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "COMPOSE_PROFILES"}
     for name in example().keys() - by_compose_itself:
         assert f"${{{name}:" in read, name
 
 
-def test_the_images_carry_this_release() -> None:
+def test_the_images_have_the_version_of_this_release() -> None:
     assert example()["VERSION"] == settings.VERSION
     assert set(re.findall(r"\$\{VERSION:-(.*?)\}", COMPOSE)) == {settings.VERSION}
 
 
-def test_the_defaults_are_those_of_the_settings(services: dict[str, Any]) -> None:
+def test_the_defaults_equal_those_of_the_settings(services: dict[str, Any]) -> None:
     defaults = dict(re.findall(r"^ +([A-Z_]+): \$\{\1:-(.*)\}$", COMPOSE, re.MULTILINE))
     numbers = (
         "MAX_BATCH", "MAX_IMAGE_BYTES", "MAX_STUDY_BYTES", "MAX_STUDY_FILES", "BATCH_TIME_LIMIT",
@@ -117,19 +119,21 @@ def make_env(clone: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["sh", "compose/make-env.sh"], cwd=clone, capture_output=True, text=True, check=False)
 
 
-def test_every_secret_is_made_and_only_its_owner_reads_them(clone: Path) -> None:
-    done = make_env(clone)
-    assert done.returncode == 0, done.stderr
+def test_all_secrets_are_created_and_only_their_owner_can_read_them(clone: Path) -> None:
+    completed = make_env(clone)
+    assert completed.returncode == 0, completed.stderr
     assert (clone / ".env").stat().st_mode & 0o777 == 0o600
-    made = dict(line.split("=", 1) for line in (clone / ".env").read_text().splitlines() if re.match("[A-Z]", line))
-    secrets = [value for name, value in made.items() if re.search("PASSWORD|KEY", name)]
+    variables = dict(
+        line.split("=", 1) for line in (clone / ".env").read_text().splitlines() if re.match("[A-Z]", line)
+    )
+    secrets = [value for name, value in variables.items() if re.search("PASSWORD|KEY", name)]
     assert len(secrets) == len(set(secrets)) == 7
     assert all(re.fullmatch("[0-9a-f]{48}", secret) for secret in secrets)
-    assert not any(secret in done.stdout + done.stderr for secret in secrets)
+    assert not any(secret in completed.stdout + completed.stderr for secret in secrets)
     assert sorted(path.name for path in clone.iterdir()) == [".env", ".env.example", "compose"]
 
 
-def test_secrets_in_use_stay(clone: Path) -> None:
+def test_existing_secrets_are_kept(clone: Path) -> None:
     (clone / ".env").write_text("SECRET_KEY=mine\n")
     assert make_env(clone).returncode == 1
     assert (clone / ".env").read_text() == "SECRET_KEY=mine\n"
@@ -138,7 +142,7 @@ def test_secrets_in_use_stay(clone: Path) -> None:
 # --- health ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_well_while_it_is_young(tmp_path: Path) -> None:
+def test_a_file_is_healthy_while_it_is_new(tmp_path: Path) -> None:
     file = tmp_path / "alive"
     assert "not there" in (health.problem(str(file)) or "")
     file.touch()
@@ -147,7 +151,7 @@ def test_a_file_is_well_while_it_is_young(tmp_path: Path) -> None:
     assert "last renewed" in (health.problem(str(file)) or "")
 
 
-def test_an_address_is_well_when_it_answers(serve: Callable[..., str]) -> None:
+def test_a_url_is_healthy_if_it_answers(serve: Callable[..., str]) -> None:
     assert health.problem(serve((200, "ok")) + "/readyz") is None
     assert "503" in (health.problem(serve((503, "not yet")) + "/readyz") or "")
     assert "refused" in (health.problem("http://127.0.0.1:1/readyz") or "")

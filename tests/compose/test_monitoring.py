@@ -1,4 +1,4 @@
-"""Alerts, dashboards and what is written of them fit together."""
+"""Alerts, dashboards and their documentation agree."""
 
 import json
 import re
@@ -20,13 +20,13 @@ RULES = [
 
 
 def anchors(page: Path) -> set[str]:
-    """The sections of a page as links name them."""
+    """The anchors of a page's headings, as links use them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_says_what_is_wrong_how_bad_it_is_and_what_to_do(rule: dict) -> None:
+def test_an_alert_has_a_summary_a_severity_and_a_runbook(rule: dict) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"]["summary"].endswith(".")
     page, _, section = rule["annotations"]["runbook"].partition("#")
@@ -49,5 +49,5 @@ def test_a_dashboard_is_well_formed(file: Path) -> None:
     assert {panel["datasource"]["uid"] for panel in panels if panel["type"] != "row"} == {sources[0]["uid"]}
 
 
-def test_dashboards_have_names_of_their_own() -> None:
+def test_dashboards_have_different_ids() -> None:
     assert len({json.loads(file.read_text())["uid"] for file in DASHBOARDS}) == len(DASHBOARDS) == 2

@@ -1,4 +1,4 @@
-"""The programs, and their configuration as supervisord and Redis understand it."""
+"""The programs, and their configuration as supervisord and Redis read it."""
 
 import shlex
 import subprocess
@@ -18,16 +18,16 @@ from compose.local import programs, resources
 from compose.local.config import ROOT, Config
 from compose.local.programs import Program
 
-#: What a folder may be called and configuration files dislike.
-ODD = "it's 50% %(of)s a\\folder ü"
+#: A folder name with characters that need care in configuration files.
+ODD_NAME = "it's 50% %(of)s a\\folder ü"
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    made = Config(data_dir=tmp_path / ODD, port=8123, flower_port=5123)
-    for folder in (made.run_dir, made.redis_dir, made.logs_dir):
+    config = Config(data_dir=tmp_path / ODD_NAME, port=8123, flower_port=5123)
+    for folder in (config.run_dir, config.redis_dir, config.logs_dir):
         folder.mkdir(parents=True)
-    return made
+    return config
 
 
 @pytest.fixture
@@ -48,14 +48,16 @@ def options(config: Config, children: dict[str, Program], monkeypatch: pytest.Mo
     return parsed
 
 
-def test_all_others_stop_together_and_before_redis(options: ServerOptions, children: dict[str, Program]) -> None:
-    in_order = sorted(options.process_group_configs, reverse=True)  # as supervisord stops them
-    others, redis = ({process.name for process in group.process_configs} for group in in_order)
+def test_all_other_programs_stop_together_and_before_redis(
+    options: ServerOptions, children: dict[str, Program]
+) -> None:
+    groups = sorted(options.process_group_configs, reverse=True)  # the order in which supervisord stops them
+    others, redis = ({process.name for process in group.process_configs} for group in groups)
     assert redis == {"redis"}
     assert others == set(children) - redis
 
 
-def test_supervisord_runs_each_program_as_it_was_meant(
+def test_supervisord_runs_each_program_as_configured(
     options: ServerOptions, config: Config, children: dict[str, Program]
 ) -> None:
     read = {process.name: process for group in options.process_group_configs for process in group.process_configs}
@@ -76,7 +78,9 @@ def test_supervisord_runs_each_program_as_it_was_meant(
         assert read[name].stdout_logfile_backups == 3
 
 
-def test_supervisord_stays_and_writes_where_it_may(options: ServerOptions, config: Config) -> None:
+def test_supervisord_stays_in_the_foreground_and_writes_to_the_data_folder(
+    options: ServerOptions, config: Config
+) -> None:
     assert options.nodaemon
     assert options.pidfile == str(config.run_dir / "supervisord.pid")
     assert Path(options.logfile).absolute() == config.logs_dir / "supervisord.log"
@@ -88,42 +92,44 @@ def test_redis_starts_first_and_stops_last(options: ServerOptions) -> None:
     assert order[1].priority > order[0].priority
 
 
-def test_supervisord_is_configured_for_root(config: Config, children: dict[str, Program]) -> None:
-    listed = list(children.values())
-    assert "user = root" in programs.supervisord_conf(config, listed, run_as_root=True)
-    assert "user" not in programs.supervisord_conf(config, listed, run_as_root=False)
+def test_the_configuration_names_a_user_only_for_root(config: Config, children: dict[str, Program]) -> None:
+    program_list = list(children.values())
+    assert "user = root" in programs.supervisord_conf(config, program_list, run_as_root=True)
+    assert "user" not in programs.supervisord_conf(config, program_list, run_as_root=False)
 
 
-def test_every_queue_has_its_worker(children: dict[str, Program], settings: object) -> None:
+def test_every_queue_has_a_worker(children: dict[str, Program], settings: object) -> None:
     from webapp.studies import dispatch
     from webapp.studies.choices import Priority
 
-    named = [dispatch.queue_of(step, priority) for step in (dispatch.INGEST, dispatch.INFER) for priority in Priority]
+    expected = [
+        dispatch.queue_of(step, priority) for step in (dispatch.INGEST, dispatch.INFER) for priority in Priority
+    ]
     served: list[str] = []
     for name in ("ingest", "bulk", "infer", "deliver"):
         [queues] = [word for word in children[name].command if word.startswith("--queues=")]
         served += queues.removeprefix("--queues=").split(",")
         assert children[name].environment["PNEUMOQUEUE_ROLE"] == name
-    assert sorted(served) == sorted([*named, dispatch.UNPACK_QUEUE, "control", "deliver"])
+    assert sorted(served) == sorted([*expected, dispatch.UNPACK_QUEUE, "control", "deliver"])
     stack = (ROOT / "docker-compose.yml").read_text()
     assert all(word in stack for name in ("ingest", "bulk") for word in children[name].command if "--queues" in word)
 
 
-def test_nothing_sent_in_bulk_takes_the_processes_of_those_who_wait(children: dict[str, Program]) -> None:
+def test_one_worker_prepares_only_interactive_images(children: dict[str, Program]) -> None:
     assert "--queues=ingest.interactive" in children["ingest"].command
 
 
 @pytest.mark.parametrize(("processors", "processes"), [(None, 1), (1, 1), (2, 1), (4, 2), (64, 2)])
-def test_preparing_leaves_processors_to_uploads(
+def test_preparing_leaves_processors_for_uploads(
     config: Config, monkeypatch: pytest.MonkeyPatch, processors: int | None, processes: int
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: processors)
-    [ingest] = [one for one in programs.programs(config, Path("redis-server")) if one.name == "ingest"]
+    [ingest] = [program for program in programs.programs(config, Path("redis-server")) if program.name == "ingest"]
     assert ingest.command[-1] == f"--concurrency={processes}"
 
 
-def test_each_step_yields_to_the_one_before_it(children: dict[str, Program]) -> None:
-    """Uploads that follow each other would wait for the preparation of those before them."""
+def test_each_step_has_a_lower_priority_than_the_one_before(children: dict[str, Program]) -> None:
+    """Otherwise uploads would wait for the preparation of earlier uploads."""
 
     def niceness(name: str) -> int:
         command = children[name].command
@@ -133,30 +139,32 @@ def test_each_step_yields_to_the_one_before_it(children: dict[str, Program]) -> 
     assert levels == sorted(set(levels))
 
 
-def test_what_listens_does_so_on_loopback_only(config: Config, children: dict[str, Program]) -> None:
+def test_programs_listen_only_on_loopback(config: Config, children: dict[str, Program]) -> None:
     assert "127.0.0.1:8123" in children["web"].command
     assert {"--address=127.0.0.1", "--port=5123"} <= set(children["flower"].command)
     assert "bind 127.0.0.1" in programs.redis_conf(config, 1, "x").splitlines()
 
 
-def test_host_opens_the_web_pages_and_nothing_else(config: Config) -> None:
-    opened = replace(config, host="0.0.0.0")
-    for program in programs.programs(opened, Path("redis-server")):
+def test_host_applies_only_to_the_web_process(config: Config) -> None:
+    public_config = replace(config, host="0.0.0.0")
+    for program in programs.programs(public_config, Path("redis-server")):
         assert any("0.0.0.0" in word for word in program.command) == (program.name == "web")
-    assert "bind 127.0.0.1" in programs.redis_conf(opened, 1, "x").splitlines()
+    assert "bind 127.0.0.1" in programs.redis_conf(public_config, 1, "x").splitlines()
 
 
-def test_scanners_send_to_the_address_of_the_pages(config: Config) -> None:
-    made = programs.programs(replace(config, dicom_port=11112, host="0.0.0.0"), Path("redis-server"))
-    [listener] = [program for program in made if program.name == "dicom"]
+def test_the_dicom_listener_uses_the_web_processs_address(config: Config) -> None:
+    all_programs = programs.programs(replace(config, dicom_port=11112, host="0.0.0.0"), Path("redis-server"))
+    [listener] = [program for program in all_programs if program.name == "dicom"]
     assert listener.command[1:] == ["-m", "worker.dicom"]
     assert listener.environment["DICOM_HOST"] == "0.0.0.0"
 
 
-def test_beyond_this_machine_the_web_process_serves_its_certificate(config: Config) -> None:
+def test_the_web_process_uses_the_certificate_if_other_machines_can_reach_it(config: Config) -> None:
     def tls(config: Config) -> list[str]:
-        made = programs.programs(config, Path("redis-server"))
-        return [word for program in made for word in program.command if word.startswith(("--certfile", "--keyfile"))]
+        all_programs = programs.programs(config, Path("redis-server"))
+        return [
+            word for program in all_programs for word in program.command if word.startswith(("--certfile", "--keyfile"))
+        ]
 
     assert tls(config) == []
     secrets = config.secrets_dir
@@ -170,17 +178,17 @@ def test_no_secret_is_in_a_command(children: dict[str, Program]) -> None:
 
 @pytest.fixture
 def redis_port(config: Config) -> Iterator[int]:
-    """A real Redis with the configuration of the service."""
+    """Run a real Redis with the configuration of the service; yield its port."""
     port = resources.free_port()
     programs.redis_conf_path(config).write_text(programs.redis_conf(config, port, "a-password"))
     server = subprocess.Popen(
         [resources.redis_server(), programs.redis_conf_path(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        until = time.monotonic() + 20
+        deadline = time.monotonic() + 20
         while not resources.is_taken(port):
             assert server.poll() is None, server.stdout and server.stdout.read().decode()
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.02)
         yield port
     finally:
@@ -188,9 +196,9 @@ def redis_port(config: Config) -> Iterator[int]:
         server.communicate(timeout=20)
 
 
-def test_redis_needs_the_password_and_keeps_every_message(config: Config, redis_port: int) -> None:
+def test_redis_needs_the_password_and_stores_every_message(config: Config, redis_port: int) -> None:
     for password in (None, "guess"):
-        # Without retries, which would wait for the password to become right.
+        # Without retries: repeating cannot make the password right.
         other_client = redis.Redis(port=redis_port, password=password, retry=Retry(NoBackoff(), 0))
         with other_client, pytest.raises(redis.AuthenticationError):
             other_client.ping()
@@ -204,14 +212,14 @@ def test_redis_needs_the_password_and_keeps_every_message(config: Config, redis_
     assert list(config.redis_dir.glob("appendonly*"))
 
 
-def test_the_web_process_shows_the_workers_metrics_unless_they_have_ports(config: Config) -> None:
+def test_the_web_process_serves_the_workers_metrics_unless_they_have_ports(config: Config) -> None:
     def metrics(config: Config) -> dict[str, dict[str, str]]:
-        made = programs.programs(config, Path("redis-server"))
+        all_programs = programs.programs(config, Path("redis-server"))
         names = ("PROMETHEUS_MULTIPROC_DIR", "METRICS_PORT")
         return {
-            program.name: found
-            for program in made
-            if (found := {name: program.environment[name] for name in names if name in program.environment})
+            program.name: variables
+            for program in all_programs
+            if (variables := {name: program.environment[name] for name in names if name in program.environment})
         }
 
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(programs.metrics_dir(config))}

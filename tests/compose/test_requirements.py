@@ -1,4 +1,4 @@
-"""Every package that is installed is locked with its hashes, and by no index's name."""
+"""Every installed package is locked with its hashes, and no lock names an index."""
 
 import hashlib
 import re
@@ -14,11 +14,11 @@ from packaging.utils import canonicalize_name
 from compose.local.config import ROOT
 
 FOLDER = ROOT / "requirements"
-#: Beside Python, where `make` puts it.
+#: `make` installs it in the folder of Python.
 UV = Path(sys.executable).with_name("uv")
 LISTS = sorted(FOLDER.glob("*.in"))
-#: The lists that have a lock of their own.
-APART = ("bootstrap", "peers")
+#: Names of the lists that have separate locks.
+SEPARATE = ("bootstrap", "peers")
 
 
 def locked(name: str) -> dict[str, list[str]]:
@@ -33,33 +33,33 @@ def locked(name: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("file", LISTS, ids=lambda file: file.stem)
-def test_what_a_list_asks_for_is_locked(file: Path) -> None:
-    lock = locked(f"{file.stem if file.stem in APART else 'lock'}.txt")
+def test_every_package_of_a_list_is_locked(file: Path) -> None:
+    lock = locked(f"{file.stem if file.stem in SEPARATE else 'lock'}.txt")
     lines = [line.split(" #")[0] for line in file.read_text().splitlines() if line and line[0] not in "#-"]
     assert lines
     for line in lines:
         assert canonicalize_name(Requirement(line).name) in lock, f"{line}: run `make lock`"
 
 
-@pytest.mark.parametrize("name", [f"{name}.txt" for name in (*APART, "lock")])
-def test_every_package_has_its_hashes_and_no_place(name: str) -> None:
+@pytest.mark.parametrize("name", [f"{name}.txt" for name in (*SEPARATE, "lock")])
+def test_every_package_has_hashes_and_no_url(name: str) -> None:
     assert all(hashes for hashes in locked(name).values())
     assert "://" not in (FOLDER / name).read_text()
 
 
-def test_uv_refuses_a_package_that_is_not_the_one_that_was_locked(tmp_path: Path) -> None:
-    """The lists are installed with the lock as constraints; its hashes have to count then."""
+def test_uv_refuses_a_package_whose_hash_is_not_the_locked_one(tmp_path: Path) -> None:
+    """The lists are installed with the lock as constraints, and uv must check its hashes then too."""
     wheel = make_wheel(tmp_path / "index")
     (tmp_path / "list.in").write_text("example-package\n")
     for digest, status in ((hashlib.sha256(wheel.read_bytes()).hexdigest(), 0), ("0" * 64, 1)):
         (tmp_path / "lock.txt").write_text(f"example-package==1.0 --hash=sha256:{digest}\n")
-        done = subprocess.run(
+        completed = subprocess.run(
             [UV, "pip", "install", "--no-index", "--find-links", wheel.parent, "--no-cache", "--no-config",
              "--python", sys.executable, "--target", tmp_path / digest, "-c", "lock.txt", "-r", "list.in"],
             cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert bool(done.returncode) == bool(status), done.stderr
-    assert "Hash mismatch" in done.stderr
+        assert bool(completed.returncode) == bool(status), completed.stderr
+    assert "Hash mismatch" in completed.stderr
 
 
 def make_wheel(folder: Path) -> Path:

