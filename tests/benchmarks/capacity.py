@@ -1,9 +1,10 @@
-"""`python -m tests.benchmarks.capacity`: what an image costs each part of the service, and so a million a day.
+"""`python -m tests.benchmarks.capacity`: measure what an image costs each part of the service, and derive the needs of
+a million images a day.
 
-Starts the service as `make run` does, on PostgreSQL where that is installed, uploads X-rays at full resolution from
-some clients, asks for each result once, and counts: processor time by program, files, rows, Redis' commands. What the
-programs do without images is measured before, and left out. ``--results FILE`` keeps the figures, and ``--from FILE``
-derives the tables of docs/operations.md from them again.
+Starts the service as `make run` does, on PostgreSQL if it is installed. Clients upload X-rays at full resolution and
+fetch each result once. Counts processor time by program, files, rows, and Redis' commands. The cost of the idle
+programs is measured first and subtracted. ``--results FILE`` saves the figures, and ``--from FILE`` derives the tables
+of docs/operations.md from saved figures.
 """
 
 import argparse
@@ -30,32 +31,32 @@ PROGRAMS = {
     "web": "gunicorn", "ingest": "--hostname=ingest@", "infer": "--hostname=infer@", "deliver": "--hostname=deliver@",
     "bulk": "--hostname=bulk@", "beat": r"celery.* beat ", "Flower": r"celery.* flower ", "Redis": "redis-server",
 }  # fmt: skip
-#: By how much the busiest hours exceed the mean of the day.
+#: The rate of the busiest hours divided by the mean rate of the day.
 PEAK = 3
 DAY, YEAR = 86_400, 365
-#: Files of an image that are read: the upload to be prepared, and the input by the model.
-READ = 2
-#: Bytes in PostgreSQL of an image with all that a million of them had around them, see docs/operations.md.
-ROWS = 3100
+#: Reads of files for an image: preparing reads the upload, and the model reads the input.
+READS = 2
+#: Bytes in PostgreSQL of an image with all related rows, measured with a million images, see docs/operations.md.
+ROW_BYTES = 3100
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=100)
-    parser.add_argument("--results", type=Path, help="the file for what was measured")
-    parser.add_argument("--from", type=Path, dest="measured", help="a file of earlier, to be derived from")
-    parser.add_argument("--a-day", type=float, nargs="+", default=[1e6, 1e8], help="images")
-    given = parser.parse_args()
-    found = json.loads(given.measured.read_text()) if given.measured else measure(contents(given.images))
-    if given.results:
-        given.results.parent.mkdir(parents=True, exist_ok=True)
-        given.results.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"{found['processor']}, {found['cores']} cores\n\n| of an image | |\n|---|---|")
-    for name, value in found["of an image"].items():
+    parser.add_argument("--results", type=Path, help="file to save the figures in")
+    parser.add_argument("--from", type=Path, dest="measured", help="file of saved figures to derive the tables from")
+    parser.add_argument("--a-day", type=float, nargs="+", default=[1e6, 1e8], help="numbers of images a day")
+    args = parser.parse_args()
+    figures = json.loads(args.measured.read_text()) if args.measured else measure(contents(args.images))
+    if args.results:
+        args.results.parent.mkdir(parents=True, exist_ok=True)
+        args.results.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"{figures['processor']}, {figures['cores']} cores\n\n| of an image | |\n|---|---|")
+    for name, value in figures["of an image"].items():
         print(f"| {name} | {value:.1f} |")
-    print(f"\n| {' | '.join(['', *(f'{number:.0e} images a day' for number in given.a_day)])} |")
-    print("|---" * (1 + len(given.a_day)) + "|")
-    columns = [derived(found["of an image"], number) for number in given.a_day]
+    print(f"\n| {' | '.join(['', *(f'{number:.0e} images a day' for number in args.a_day)])} |")
+    print("|---" * (1 + len(args.a_day)) + "|")
+    columns = [derived(figures["of an image"], number) for number in args.a_day]
     for name in columns[0]:
         print(f"| {name} | {' | '.join(f'{column[name]:,.4g}' for column in columns)} |")
 
@@ -70,77 +71,79 @@ def measure(images: Sequence[bytes]) -> dict[str, object]:
         redis = stack.enter_context(closing(Redis.from_url(service.named("gunicorn")[0].environ()["REDIS_URL"])))
         url = database.get("DATABASE_URL", "")
         clients.post_many(service, images[:CLIENTS], CLIENTS)
-        first = look(service, url, redis)
+        at_start = counters(service, url, redis)
         time.sleep(IDLE_SECONDS)
-        idle = look(service, url, redis)
-        each = {name: (idle[name] - first[name]) / (idle["seconds"] - first["seconds"]) for name in idle}
+        before = counters(service, url, redis)
+        idle_rates = {
+            name: (before[name] - at_start[name]) / (before["seconds"] - at_start["seconds"]) for name in before
+        }
         send(service, images)
-        then = look(service, url, redis)
-        seconds = then["seconds"] - idle["seconds"]
-        taken = {name: then[name] - idle[name] - seconds * each[name] for name in then if name != "seconds"}
-    cost = {name: max(0.0, value) / len(images) for name, value in taken.items()}
+        after = counters(service, url, redis)
+        seconds = after["seconds"] - before["seconds"]
+        used = {name: after[name] - before[name] - seconds * idle_rates[name] for name in after if name != "seconds"}
+    cost = {name: max(0.0, value) / len(images) for name, value in used.items()}
     return {"processor": machine.processor(), "cores": machine.cores(), "of an image": cost}
 
 
 def send(service: Service, images: Sequence[bytes]) -> None:
-    """Upload images, and ask for their results when these are there: who waits has the database asked all the time."""
-    with clients.admin(service) as by:
+    """Upload images, and poll results rarely: for a waiting client the service queries the database all the time."""
+    with clients.admin(service) as api:
         with ThreadPoolExecutor(CLIENTS) as pool:
-            urls = [answer.json()["url"] for answer in pool.map(lambda content: clients.upload(by, content), images)]
+            urls = [answer.json()["url"] for answer in pool.map(lambda content: clients.upload(api, content), images)]
         for url in reversed(urls):
-            while by.get(url).json()["status"] not in clients.FINAL:
+            while api.get(url).json()["status"] not in clients.FINAL:
                 time.sleep(5)
 
 
-def look(service: Service, database: str, redis: "Redis[bytes]") -> dict[str, float]:
-    """All that is counted, so far: milliseconds of processor time, bytes, and numbers."""
-    found = {"seconds": time.perf_counter()}
+def counters(service: Service, database: str, redis: "Redis[bytes]") -> dict[str, float]:
+    """The current values of all counters: milliseconds of processor time, bytes, and numbers."""
+    values = {"seconds": time.perf_counter()}
     for name, pattern in PROGRAMS.items():
-        found[f"{name}, ms"] = 1000 * processor_seconds(service.named(pattern))
+        values[f"{name}, ms"] = 1000 * processor_seconds(service.named(pattern))
     if database:
-        # What a connection has done is counted once it has waited for a while.
+        # PostgreSQL counts a connection's work only after the connection has been idle for a while.
         with psycopg.connect(database) as connection:
             [pid] = connection.execute("SELECT pg_backend_pid()").fetchone() or [0]
             server = psutil.Process(pid).parent()
             assert server
-            found["PostgreSQL, ms"] = 1000 * processor_seconds(server.children())
-            counted = connection.execute(
+            values["PostgreSQL, ms"] = 1000 * processor_seconds(server.children())
+            totals = connection.execute(
                 "SELECT xact_commit, tup_inserted, tup_updated FROM pg_stat_database WHERE datname = current_database()"
             ).fetchone()
-            assert counted
-            found |= dict(zip(("transactions", "rows inserted", "rows updated"), counted, strict=True))
+            assert totals
+            values |= dict(zip(("transactions", "rows inserted", "rows updated"), totals, strict=True))
     for name in ("uploads", "previews", "inputs"):
         files = [file for file in (service.data_dir / "media" / name).rglob("*") if file.is_file()]
-        found[f"{name}, bytes"], found[f"{name}, files"] = sum(file.stat().st_size for file in files), len(files)
-    found["log, bytes"] = sum(file.stat().st_size for file in (service.data_dir / "logs").glob("*.log"))
-    found["Redis' commands"] = int(redis.info()["total_commands_processed"])
-    return found
+        values[f"{name}, bytes"], values[f"{name}, files"] = sum(file.stat().st_size for file in files), len(files)
+    values["log, bytes"] = sum(file.stat().st_size for file in (service.data_dir / "logs").glob("*.log"))
+    values["Redis' commands"] = int(redis.info()["total_commands_processed"])
+    return values
 
 
 def derived(cost: Mapping[str, float], a_day: float) -> dict[str, float]:
-    """What so many images a day need."""
+    """The resources that `a_day` images a day need."""
     rate = a_day / DAY
     stored = sum(cost[f"{name}, bytes"] for name in ("uploads", "previews", "inputs"))
     files = sum(cost[f"{name}, files"] for name in ("uploads", "previews", "inputs"))
     cores = {f"cores of {name[:-4]}": PEAK * rate * ms / 1000 for name, ms in cost.items() if name.endswith(", ms")}
-    found = {"images a second": rate, "at the peak": PEAK * rate, **cores, "cores in all": sum(cores.values())}
-    found |= {
+    needs = {"images a second": rate, "at the peak": PEAK * rate, **cores, "cores in all": sum(cores.values())}
+    needs |= {
         "files written a second": PEAK * rate * files,
-        "files read a second": PEAK * rate * READ,
+        "files read a second": PEAK * rate * READS,
         "files, TB a day": a_day * stored / 1e12,
         "files, TB a year": YEAR * a_day * stored / 1e12,
         "Redis' commands a second": PEAK * rate * cost["Redis' commands"],
         "log, GB a day": a_day * cost["log, bytes"] / 1e9,
-        "database, GB a day": a_day * ROWS / 1e9,
-        "database, TB a year": YEAR * a_day * ROWS / 1e12,
+        "database, GB a day": a_day * ROW_BYTES / 1e9,
+        "database, TB a year": YEAR * a_day * ROW_BYTES / 1e12,
     }
     if "transactions" in cost:
-        found |= {
+        needs |= {
             "transactions a second": PEAK * rate * cost["transactions"],
             "rows inserted a second": PEAK * rate * cost["rows inserted"],
             "rows updated a second": PEAK * rate * cost["rows updated"],
         }
-    return found
+    return needs
 
 
 if __name__ == "__main__":

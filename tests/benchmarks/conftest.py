@@ -1,4 +1,4 @@
-"""What benchmarks of the whole service share."""
+"""Fixtures of the benchmarks of the whole service."""
 
 import os
 import platform
@@ -14,9 +14,9 @@ IMAGES = 200
 
 @pytest.fixture(scope="session")
 def contents() -> list[bytes]:
-    """X-rays at full resolution: real ones where there are any, else synthesised ones, each several times."""
+    """X-rays at full resolution, real if the data set is available, otherwise synthetic; each occurs several times."""
     files = sorted(DATA.glob("originals/*/*.jpeg"))
-    some = [file.read_bytes() for file in files] or [synthetic.xray_jpeg(seed, (1300, 1000)) for seed in range(30)]
-    print(f"\n{platform.machine()}, {os.cpu_count()} processors, {len(some)} different images, "
-          f"{'real' if files else 'synthesised'}, {statistics.mean(map(len, some)) / 1024:.0f} kB each")  # fmt: skip
-    return (some * (IMAGES // len(some) + 1))[:IMAGES]
+    distinct = [file.read_bytes() for file in files] or [synthetic.xray_jpeg(seed, (1300, 1000)) for seed in range(30)]
+    print(f"\n{platform.machine()}, {os.cpu_count()} processors, {len(distinct)} different images, "
+          f"{'real' if files else 'synthetic'}, {statistics.mean(map(len, distinct)) / 1024:.0f} kB each")  # fmt: skip
+    return (distinct * (IMAGES // len(distinct) + 1))[:IMAGES]

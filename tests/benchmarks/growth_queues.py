@@ -1,4 +1,4 @@
-"""What an image costs a process that reads batches, by the number of images there are; see :mod:`.growth`."""
+"""The cost of an image for a process that reads batches, by the number of images; see :mod:`.growth`."""
 
 import time
 from collections import defaultdict
@@ -19,7 +19,7 @@ from worker.infer import reader
 from worker.infer.inputs import Inputs
 
 BATCHES = 40
-#: The steps of a batch, each a function that is called by the name that it has in a module or class.
+#: The steps of a batch: each is a function, which is looked up by name in a module or class.
 STEPS = {
     "claim": (reading, "claim"),
     "load inputs": (Inputs, "_load"),
@@ -36,40 +36,40 @@ def begin() -> Rows:
 
 
 def measure(rows: Rows, most: int) -> Iterator[dict[str, Any]]:
-    """Figures for 100 images that wait and as many that are read, and for ten times as many again and again.
+    """Yield figures for 100 waiting images and 100 that are read, then for ten times as many, and so on.
 
     Args:
         rows: fills the database.
-        most: images of each kind at the end.
+        most: largest number of images of each kind.
     """
-    spent: defaultdict[str, float] = defaultdict(float)
+    seconds_by_step: defaultdict[str, float] = defaultdict(float)
     for name, (owner, function) in STEPS.items():
-        setattr(owner, function, _timed(name, getattr(owner, function), spent))
-    number, there = 100, 0
+        setattr(owner, function, _timed(name, getattr(owner, function), seconds_by_step))
+    number, existing = 100, 0
     while number <= most:
-        rows.add_read(number - there)
-        rows.add_waiting(number - there)
-        there = number
-        yield {"images": number, **_batches(spent), **_beside()}
+        rows.add_read(number - existing)
+        rows.add_waiting(number - existing)
+        existing = number
+        yield {"images": number, **_batches(seconds_by_step), **_periodic()}
         number *= 10
 
 
-def _batches(spent: defaultdict[str, float]) -> dict[str, Any]:
-    """Of an image: statements, milliseconds on the clock, of this process by step, and of the server."""
+def _batches(seconds_by_step: defaultdict[str, float]) -> dict[str, Any]:
+    """For an image: statements, milliseconds on the clock, and of this process by step and the server."""
     _read()
-    spent.clear()
-    database, used, at_server, done = Database(), time.process_time(), server_seconds(), 0
-    begun = time.perf_counter()
+    seconds_by_step.clear()
+    database, processor_start, server_start, done = Database(), time.process_time(), server_seconds(), 0
+    started = time.perf_counter()
     with connection.execute_wrapper(database):
         for _ in range(BATCHES):
             if not (read := _read()):
                 break
             done += read
-    clock, process = time.perf_counter() - begun, time.process_time() - used
-    steps = {name: 1000 * seconds / done for name, seconds in spent.items()}
+    elapsed, used = time.perf_counter() - started, time.process_time() - processor_start
+    steps = {name: 1000 * seconds / done for name, seconds in seconds_by_step.items()}
     return {
-        "statements": database.queries / done, "clock": 1000 * clock / done, "processor": 1000 * process / done,
-        "server": 1000 * (server_seconds() - at_server) / done, "steps": steps,
+        "statements": database.queries / done, "clock": 1000 * elapsed / done, "processor": 1000 * used / done,
+        "server": 1000 * (server_seconds() - server_start) / done, "steps": steps,
     }  # fmt: skip
 
 
@@ -77,21 +77,21 @@ def _read() -> int:
     return reader.read_batch([], uuid4(), bulk=True)
 
 
-def _beside() -> dict[str, float]:
-    """Milliseconds on the clock of what is done every few seconds, whatever waits."""
+def _periodic() -> dict[str, float]:
+    """Milliseconds on the clock of the work that is done every few seconds, even if nothing waits."""
     model = bundle.current().id
     workers = reconciliation.Workers((), model, [model])
-    found = {}
+    times = {}
     for name, work in (("reconcile", lambda: reconciliation.reconcile(workers)), ("sample", sampling.take)):
         work()
-        begun = time.perf_counter()
+        started = time.perf_counter()
         work()
-        found[name] = 1000 * (time.perf_counter() - begun)
-    return found
+        times[name] = 1000 * (time.perf_counter() - started)
+    return times
 
 
 def server_seconds() -> float:
-    """Processor time of a PostgreSQL server so far; 0 for SQLite, which works in the process that asks."""
+    """Processor time of a PostgreSQL server so far; 0 for SQLite, which runs in the calling process."""
     if connection.vendor != "postgresql":
         return 0.0
     with connection.cursor() as cursor:
@@ -104,15 +104,15 @@ def server_seconds() -> float:
 
 def processor_seconds(processes: list[psutil.Process]) -> float:
     times = [process.cpu_times() for process in processes]
-    return sum(one.user + one.system for one in times)
+    return sum(cpu.user + cpu.system for cpu in times)
 
 
-def _timed(name: str, function: Callable[..., Any], spent: defaultdict[str, float]) -> Callable[..., Any]:
+def _timed(name: str, function: Callable[..., Any], totals: defaultdict[str, float]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
-        begun = time.thread_time()
+        started = time.thread_time()
         try:
             return function(*args, **kwargs)
         finally:
-            spent[name] += time.thread_time() - begun
+            totals[name] += time.thread_time() - started
 
     return run

@@ -1,4 +1,4 @@
-"""Rows for :mod:`tests.benchmarks.growth`: images that wait to be read, and images that have been."""
+"""Rows for :mod:`tests.benchmarks.growth`: images that wait to be read, and images that have been read."""
 
 import hashlib
 import io
@@ -26,22 +26,22 @@ from webapp.studies.models import Image, Reading, Study
 #: Departments whose images take turns, and images of a study.
 DEPARTMENTS, IN_STUDY = 8, 200
 CHUNK = 5000
-#: Rows that are added with the indexes in place.
-FEW = 20_000
+#: Up to this number, rows are added without dropping the indexes.
+KEEP_INDEXES = 20_000
 
 
 class Rows:
-    """Fills a database, in which there is one stored input for all images."""
+    """Fills a database in which all images share one stored input."""
 
     def __init__(self, bundle: Bundle) -> None:
         content = io.BytesIO()
         pixels = to_input(xray.load(synthetic.xray_jpeg(1)), bundle.preprocessing)
         Picture.fromarray(pixels).save(content, "PNG")
         name = default_storage.save("inputs/growth.png", ContentFile(content.getvalue()))
-        made = Department.objects.bulk_create(
+        departments = Department.objects.bulk_create(
             Department(name=f"Growth {n}", slug=f"growth-{n}") for n in range(DEPARTMENTS)
         )
-        self.departments = [department.pk for department in made]
+        self.departments = [department.pk for department in departments]
         self.now = timezone.now()
         self.numbers = count()
         self.image = {
@@ -70,21 +70,21 @@ class Rows:
         )
 
     def _add(self, number: int, image: dict[str, Any], reading: dict[str, Any]) -> None:
-        # One study of each department after the other.
+        # The departments' studies take turns.
         rounds = -(-number // (IN_STUDY * DEPARTMENTS))
         studies = [Study(department_id=pk, name="growth") for _ in range(rounds) for pk in self.departments]
         Study.objects.bulk_create(studies, batch_size=CHUNK)
         images = Table(Image(**self.image, **image), "id", "created_at", "department", "study", "filename")
         readings = Table(Reading(**self.reading, **reading), "image", "turn", omit="id")
-        # Where workers are at work, indexes cannot go.
-        with without_indexes(Image, Reading) if number > FEW else nullcontext():
+        # While workers run, indexes cannot be dropped.
+        with without_indexes(Image, Reading) if number > KEEP_INDEXES else nullcontext():
             for start in range(0, number, CHUNK):
-                some = [
+                chunk = [
                     self._new(studies[n // (IN_STUDY * DEPARTMENTS) * DEPARTMENTS + n % DEPARTMENTS])
                     for n in range(start, min(start + CHUNK, number))
                 ]
-                images.insert([images.row(*values) for _, *values in some])
-                readings.insert([readings.row(pk, turn) for turn, pk, *_ in some])
+                images.insert([images.row(*values) for _, *values in chunk])
+                readings.insert([readings.row(pk, turn) for turn, pk, *_ in chunk])
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
 

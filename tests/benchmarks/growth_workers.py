@@ -1,4 +1,4 @@
-"""Images a second by the number of infer workers, whose devices are simulated; see :mod:`.growth`."""
+"""Images a second for different numbers of infer workers with simulated devices; see :mod:`.growth`."""
 
 import os
 import subprocess
@@ -22,25 +22,25 @@ from webapp.studies import dispatch
 from webapp.studies.choices import ReadingState
 from webapp.studies.models import Reading
 
-#: Seconds of work before it is looked at, and while it is.
-BEFORE, WINDOW = 2, 8
+#: Seconds of work before the measurement, and during it.
+WARM_UP, WINDOW = 2, 8
 
 
 def measure(rows: Rows, most: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """Figures for one worker, and for twice as many again and again, each while more images wait than they read.
+    """Yield figures for one worker, then for twice as many, and so on; enough images wait for all of them.
 
     Args:
         rows: fills the database.
-        most: workers at the end.
-        seconds: that a device takes for a batch.
+        most: largest number of workers.
+        seconds: seconds that a device takes for a batch.
     """
     workers: list[psutil.Process] = []
     with ExitStack() as stack, closing(Redis.from_url(settings.BROKER_URL)) as redis:
         while (number := 2 * len(workers) or 1) <= most:
             workers += [stack.enter_context(_worker(seconds, place)) for place in range(len(workers), number)]
             servers.wait_for(partial(_are_ready, number), f"the last of {number} workers")
-            _fill(rows, workers, int(number * settings.MAX_BATCH / seconds * (BEFORE + WINDOW)))
-            time.sleep(BEFORE)
+            _fill(rows, workers, int(number * settings.MAX_BATCH / seconds * (WARM_UP + WINDOW)))
+            time.sleep(WARM_UP)
             yield {"workers": number, **_figures(workers, redis)}
 
 
@@ -56,8 +56,8 @@ def _worker(seconds: float, place: int) -> Iterator[psutil.Process]:
     try:
         yield process
     finally:
-        for one in (*process.children(), process):
-            one.kill()
+        for running in (*process.children(), process):
+            running.kill()
         process.wait(10)
 
 
@@ -66,7 +66,7 @@ def _are_ready(number: int) -> bool:
 
 
 def _fill(rows: Rows, workers: Sequence[psutil.Process], number: int) -> None:
-    """Have so many images wait, and send their messages, while the workers stand still."""
+    """Let `number` images wait, and send their messages, while the workers are suspended."""
     for process in workers:
         process.suspend()
     if (missing := number - _waiting().count()) > 0:
@@ -81,10 +81,10 @@ def _waiting() -> Any:
 
 
 def _figures(workers: Sequence[psutil.Process], redis: Any) -> dict[str, Any]:
-    """Images a second, and processor milliseconds and Redis' commands for each."""
+    """Images a second, and processor milliseconds and Redis' commands for each image."""
     children = [child for process in workers for child in process.children()]
 
-    def look() -> dict[str, float]:
+    def counters() -> dict[str, float]:
         redis_now = redis.info()
         return {
             "clock": time.perf_counter(), "images": -_waiting().count(), "parent": processor_seconds(workers),
@@ -93,12 +93,12 @@ def _figures(workers: Sequence[psutil.Process], redis: Any) -> dict[str, Any]:
             "commands": redis_now["total_commands_processed"],
         }  # fmt: skip
 
-    first = look()
+    before = counters()
     time.sleep(WINDOW)
-    then = look()
-    taken = {name: then[name] - first[name] for name in first}
-    clock, images, commands = (taken.pop(name) for name in ("clock", "images", "commands"))
-    processor = {name: 1000 * seconds / images for name, seconds in taken.items()}
+    after = counters()
+    used = {name: after[name] - before[name] for name in before}
+    clock, images, commands = (used.pop(name) for name in ("clock", "images", "commands"))
+    processor = {name: 1000 * seconds / images for name, seconds in used.items()}
     return {
         "images a second": images / clock, "processor": sum(processor.values()), "by process": processor,
         "commands": commands / images,

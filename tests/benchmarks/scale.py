@@ -1,9 +1,9 @@
-"""`python -m tests.benchmarks.scale [--images N]`: what operations take with a million images.
+"""`python -m tests.benchmarks.scale [--images N]`: measure the time of operations with a million images.
 
-Fills a fresh SQLite database and, where PostgreSQL is installed, a fresh PostgreSQL (``--on`` chooses one), and
-measures each operation as a client, a worker or beat has it, answers included. With ``--url`` it measures a database
-that it has filled before with ``--fill``. The first line is a query for nothing, by which a busy machine is known.
-``--results FOLDER`` keeps what was measured, one file for each database, of which
+Fills a fresh SQLite database and, if PostgreSQL is installed, a fresh PostgreSQL (``--on`` chooses one), and measures
+each operation of clients, workers and beat, including complete answers. With ``--url`` it measures a database that it
+has filled before with ``--fill``. The first line is a trivial query, which is slow only on a busy machine.
+``--results FOLDER`` saves the figures, one file for each database; from these
 ``python -m tests.benchmarks.scale_table FOLDER`` makes the table in docs/operations.md.
 """
 
@@ -26,20 +26,20 @@ from tests import servers
 from tests.service import ROOT
 
 ROUNDS = 40
-#: What nothing may exceed at the median and at the 95th percentile, in milliseconds.
+#: Limits of each operation's median and 95th percentile, in milliseconds.
 MEDIAN, LATE = 100, 200
 
 
 class Figures(NamedTuple):
-    """Of an operation, in milliseconds; ``computed`` and ``database`` are medians as well.
+    """The figures of an operation, in milliseconds; ``computed`` and ``database`` are medians as well.
 
     Attributes:
-        median: of its time.
-        late: the 95th percentile of its time.
-        computed: what this process computed, which other programs do not lengthen, and in which a server's own work
-            is not.
-        database: how long it waited for the database.
-        queries: their number.
+        median: the median time.
+        late: the 95th percentile of the time.
+        computed: this process' processor time, which other programs do not lengthen and which excludes the work of a
+            database server.
+        database: the time for which it waited for the database.
+        queries: the number of queries.
     """
 
     median: float
@@ -54,7 +54,7 @@ class Figures(NamedTuple):
 
 
 class Database:
-    """Counts and times what is asked of the database."""
+    """Counts and times the queries of a connection."""
 
     def __init__(self) -> None:
         self.queries, self.seconds = 0, 0.0
@@ -80,7 +80,7 @@ def measure(rounds: int, only: str) -> Iterator[tuple[str, Figures]]:
         scale_worklists,
     )
 
-    scale_reading.freshen()
+    scale_reading.refresh_recent_rows()
     roles = scale_requests.Roles()
     operations = {
         **scale_requests.operations(roles),
@@ -88,9 +88,9 @@ def measure(rounds: int, only: str) -> Iterator[tuple[str, Figures]]:
         **scale_others.operations(roles),
         **scale_work.operations(rounds),
     }
-    if forgotten := scale_coverage.forgotten(scale_requests.measured):
-        raise SystemExit(f"Neither measured nor known to list nothing: {', '.join(forgotten)}")
-    # As compose/gunicorn.conf.py has it.
+    if missing := scale_coverage.unmeasured(scale_requests.measured):
+        raise SystemExit(f"Neither measured nor known to list nothing: {', '.join(missing)}")
+    # As compose/gunicorn.conf.py does.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
@@ -98,7 +98,7 @@ def measure(rounds: int, only: str) -> Iterator[tuple[str, Figures]]:
         if not re.search(only, name):
             continue
         try:
-            operation()  # the first fills caches of the process
+            operation()  # the first call fills caches of the process
         except Exception as error:
             print(f"could not be measured: {name}: {error!r:.500}", file=sys.stderr)
             continue
@@ -106,14 +106,14 @@ def measure(rounds: int, only: str) -> Iterator[tuple[str, Figures]]:
         for _ in range(rounds):
             database = Database()
             with connection.execute_wrapper(database):
-                started, used = time.perf_counter(), time.process_time()
+                started, processor_start = time.perf_counter(), time.process_time()
                 operation()
                 times.append((time.perf_counter() - started) * 1000)
-                computed.append((time.process_time() - used) * 1000)
+                computed.append((time.process_time() - processor_start) * 1000)
             waited.append(database.seconds * 1000)
             queries = max(queries, database.queries)
-        middle, late = statistics.median(times), statistics.quantiles(times, n=20, method="inclusive")[-1]
-        yield name, Figures(middle, late, statistics.median(computed), statistics.median(waited), queries)
+        median, late = statistics.median(times), statistics.quantiles(times, n=20, method="inclusive")[-1]
+        yield name, Figures(median, late, statistics.median(computed), statistics.median(waited), queries)
 
 
 def environment(url: str, data: str = tempfile.gettempdir()) -> dict[str, str]:
@@ -134,28 +134,28 @@ def fill(url: str, images: int, people: int, departments: int) -> None:
 
 
 def report(url: str, rounds: int, only: str, results: Path | None) -> None:
-    """Measure a database that is filled, in a process of its own."""
+    """Measure a filled database, in a separate process."""
     database = url.split(":")[0]
     command = [sys.executable, "-m", "tests.benchmarks.scale", "--measure", f"--rounds={rounds}", f"--only={only}"]
     columns = ("median", "95 %", "computed", "database")
     print(f"\n{database:90}{''.join(f'{column:>12}' for column in columns)}  queries")
-    found: dict[str, Figures] = {}
+    by_name: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as data:
         (Path(data) / "media" / "uploads").mkdir(parents=True)
         env = environment(url, data)
         with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
             for line in cast("IO[str]", process.stdout):
                 name, figures = json.loads(line)
-                found[name] = one = Figures(*figures)
-                times = "".join(f"{value:9.1f} ms" for value in one[:4])
-                print(f"{name:90}{times} {one.queries:8}{'  SLOW' if one.is_slow else ''}", flush=True)
+                by_name[name] = operation = Figures(*figures)
+                times = "".join(f"{value:9.1f} ms" for value in operation[:4])
+                print(f"{name:90}{times} {operation.queries:8}{'  SLOW' if operation.is_slow else ''}", flush=True)
     if process.returncode:
         raise SystemExit(process.returncode)
-    slow = sum(one.is_slow for one in found.values())
-    print(f"{slow} of {len(found)} above {MEDIAN} ms at the median or {LATE} ms at the 95th percentile")
+    slow = sum(operation.is_slow for operation in by_name.values())
+    print(f"{slow} of {len(by_name)} above {MEDIAN} ms at the median or {LATE} ms at the 95th percentile")
     if results:
         results.mkdir(parents=True, exist_ok=True)
-        (results / f"{database}.json").write_text(json.dumps(found, indent=0))
+        (results / f"{database}.json").write_text(json.dumps(by_name, indent=0))
 
 
 def set_up() -> None:
@@ -163,7 +163,7 @@ def set_up() -> None:
     from django.conf import settings
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-    # Nothing was collected, and there is no Redis.
+    # Static files are not collected, and there is no Redis.
     static = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": static}
     settings.CACHES = {
@@ -179,39 +179,39 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=2000)
     parser.add_argument("--departments", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--only", default="", help="operations whose name this regular expression finds")
+    parser.add_argument("--only", default="", help="regular expression; only operations whose names match")
     parser.add_argument("--on", choices=("sqlite", "postgresql"), help="only this database")
-    parser.add_argument("--url", help="a database that is filled already; 100 images a round are deleted from it")
-    parser.add_argument("--results", type=Path, help="folder for what was measured")
+    parser.add_argument("--url", help="a database that is already filled; each round deletes 100 of its images")
+    parser.add_argument("--results", type=Path, help="folder to save the figures in")
     parser.add_argument("--fill", action="store_true", help="fill the empty database of --url first")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    size = (given.images, given.people, given.departments)
-    measuring = (given.rounds, given.only, given.results)
-    if given.rows:
+    args = parser.parse_args()
+    size = (args.images, args.people, args.departments)
+    options = (args.rounds, args.only, args.results)
+    if args.rows:
         set_up()
         from tests.benchmarks import scale_rows
 
         scale_rows.fill(random.Random(1))
-    elif given.measure:
+    elif args.measure:
         set_up()
-        for found in measure(given.rounds, given.only):
-            print(json.dumps(found), flush=True)
-    elif given.url:
-        if given.fill:
-            fill(given.url, *size)
-        report(given.url, *measuring)
+        for result in measure(args.rounds, args.only):
+            print(json.dumps(result), flush=True)
+    elif args.url:
+        if args.fill:
+            fill(args.url, *size)
+        report(args.url, *options)
     else:
-        if given.on != "postgresql":
+        if args.on != "postgresql":
             with tempfile.TemporaryDirectory(prefix="pneumoqueue-scale-") as folder:
                 url = f"sqlite:///{Path(folder) / 'db.sqlite3'}"
                 fill(url, *size)
-                report(url, *measuring)
-        if given.on != "sqlite" and servers.postgresql_programs():
+                report(url, *options)
+        if args.on != "sqlite" and servers.postgresql_programs():
             with servers.local_postgresql() as url:
                 fill(url, *size)
-                report(url, *measuring)
+                report(url, *options)
 
 
 if __name__ == "__main__":

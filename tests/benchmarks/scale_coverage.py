@@ -1,4 +1,4 @@
-"""Whether every address that lists or counts something is measured, by the service's own list of its addresses."""
+"""Checks against the service's own routes that every URL that lists or counts something is measured."""
 
 import logging
 import re
@@ -8,9 +8,9 @@ from django.urls import resolve
 
 from tests.webapp import walk
 
-#: Addresses that list nothing: signing in, one's password and second factor, files and pictures, pages about one thing,
-#: forms that only ask, what monitors and other programs ask, what browsers install, and the export of pictures and
-#: DICOMweb: there are no pictures and no DICOM files.
+#: Names of URLs that list nothing: sign-in, password and second factor, files and pictures, pages about one object,
+#: confirmation forms, URLs for monitors and other programs, and files that browsers install. Exports of pictures and
+#: DICOMweb are left out as well, since the benchmark has no pictures and no DICOM files.
 LISTS_NOTHING = re.compile(
     r"(account|mfa|socialaccount|openid_connect)_.*|invitation|docs|schema|healthz|readyz|internal-staff|flower.*"
     r"|manifest|offline|service-worker|javascript-words|agreement-pdf|api-upload|predict-answer"
@@ -21,10 +21,10 @@ LISTS_NOTHING = re.compile(
 )
 
 
-def forgotten(measured: Iterable[str]) -> list[str]:
-    """Addresses that are neither among some that were measured nor known to list nothing."""
+def unmeasured(measured: Iterable[str]) -> list[str]:
+    """Paths of URLs that are neither measured nor known to list nothing."""
     names = {resolve(url.partition("?")[0]).url_name for url in measured}
-    logging.disable()  # each view is asked for a method that it does not know
+    logging.disable()  # the walk calls each view with an unknown method
     routes = [route for route in walk.routes() if route.method == "GET" and not LISTS_NOTHING.fullmatch(route.name)]
     logging.disable(logging.NOTSET)
     return [route.path for route in routes if route.name not in names]

@@ -1,4 +1,4 @@
-"""The remaining addresses that list or count something, which :mod:`tests.benchmarks.scale` measures."""
+"""The remaining URLs that list or count something, which :mod:`tests.benchmarks.scale` measures."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +33,7 @@ def operations(roles: Roles) -> dict[str, Callable[[], Any]]:
         department=member.department, name="bench", host="pacs.example.org", called_ae="PACS", retrieves=Retrieves.GET
     )
     view = SavedSearch.objects.filter(user__username="seed-0")[0]
-    by_manager = [
+    manager_urls = [
         "/api/v1/departments/seed/", "/api/v1/departments/seed/invitations/",
         "/api/v1/departments/seed/service-accounts/", f"/api/v1/images/{image.pk}/reviews/",
         f"/api/v1/images/{image.pk}/shares/", f"/api/v1/studies/{image.study_id}/shares/",
@@ -52,13 +52,13 @@ def operations(roles: Roles) -> dict[str, Callable[[], Any]]:
         "/api/v1/departments/seed/destinations/", "/api/v1/departments/seed/pacs/",
         f"/api/v1/destinations/{pacs.pk}/", f"/api/v1/destinations/{pacs.pk}/deliveries/",
     ]  # fmt: skip
-    by_member = [
+    member_urls = [
         "/api/v1/auth/tokens/", "/api/v1/saved-views/", "/api/v1/webhooks/", "/accounts/sessions/", "/accounts/tokens/",
         "/accounts/delete/", "/notifications/emails/", "/patients/new/", f"/saved-views/{view.pk}/", "/api/v1/emails/",
         "/saved-views/?list=worklist", f"/patients/{owned.patient_id}/delete/", f"/api/v1/webhooks/{webhook.pk}/",
         f"/api/v1/webhooks/{webhook.pk}/deliveries/",
     ]  # fmt: skip
-    by_administrator = [
+    administrator_urls = [
         "/departments/seed/delete/", f"/api/v1/studies/{large.pk}/results.csv", "/audit/audit.csv",
         f"/studies/{large.pk}/delete/", f"/studies/{large.pk}/progress/", "/metrics",
         f"/shared/{token}/", "/queue/doctor/", *(
@@ -68,16 +68,16 @@ def operations(roles: Roles) -> dict[str, Callable[[], Any]]:
             )
         ),
     ]  # fmt: skip
-    found = {}
-    roles_: tuple[tuple[str, Client, list[str]], ...] = (
-        ("manager", roles.manager, by_manager),
-        ("member of several", roles.member, by_member),
-        ("administrator", roles.admin, by_administrator),
+    timed = {}
+    clients: tuple[tuple[str, Client, list[str]], ...] = (
+        ("manager", roles.manager, manager_urls),
+        ("member of several", roles.member, member_urls),
+        ("administrator", roles.admin, administrator_urls),
     )
-    for role, client, urls in roles_:
-        found |= {f"{role}: {_named(url)}": get(url, client) for url in urls}
-    return found
+    for role, client, urls in clients:
+        timed |= {f"{role}: {_without_ids(url)}": get(url, client) for url in urls}
+    return timed
 
 
-def _named(url: str) -> str:
+def _without_ids(url: str) -> str:
     return "/".join("ID" if len(part) in (36, 43) else part for part in url.split("/"))

@@ -1,4 +1,4 @@
-"""Rows of the reading room and of the queue page: readers and what they have said, and what waits, works and failed."""
+"""Rows for the worklist and the queue page: readers and their reviews, waiting and failed images, workers."""
 
 import math
 import random
@@ -22,9 +22,9 @@ from webapp.studies.choices import Priority, ReadingState, ReviewStage, Status, 
 from webapp.studies.models import Image, Pause, Reading
 from webapp.studies.outbox.models import Delivery, State
 
-#: A reader of the largest department and of two others, and one of the group Radiologists, a member of twenty.
+#: A reader in the largest department and two others, and a user of the group Radiologists in twenty departments.
 READER, RADIOLOGIST = "bench-reader", "bench-radiologist"
-#: Shares of the reviewed images that wait for a second reader, and on which two readers disagree.
+#: Fractions of the reviewed images that wait for a second reader, and on which two readers disagree.
 SECOND, DISAGREED = 0.02, 0.004
 CHUNK = 900
 BATCH = 16
@@ -34,24 +34,26 @@ BUNDLE = "vgg16-pneumonia-1.2.0"
 def fill(draw: random.Random) -> None:
     """Add rows to a database that :mod:`tests.benchmarks.scale_rows` has filled."""
     largest = Department.objects.get(slug="seed")
-    units = [largest, *Department.objects.exclude(pk=largest.pk).order_by("created_at", "slug")[:19]]
+    departments = [largest, *Department.objects.exclude(pk=largest.pk).order_by("created_at", "slug")[:19]]
     reader, radiologist = User.objects.create_user(READER), User.objects.create_user(RADIOLOGIST)
     radiologist.groups.add(Group.objects.get(name="Radiologists"))
     Membership.objects.bulk_create(
         [
-            *(Membership(user=reader, department=unit, role=Role.READER) for unit in units[:3]),
-            *(Membership(user=radiologist, department=unit, role=Role.UPLOADER) for unit in units),
+            *(Membership(user=reader, department=unit, role=Role.READER) for unit in departments[:3]),
+            *(Membership(user=radiologist, department=unit, role=Role.UPLOADER) for unit in departments),
         ]
     )
     _stages(draw, reader)
     _waiting()
-    Pause.objects.create(scope=str(units[-1].pk), department=units[-1], kind=Pause.Kind.DRAINING, by="bench")
+    Pause.objects.create(
+        scope=str(departments[-1].pk), department=departments[-1], kind=Pause.Kind.DRAINING, by="bench"
+    )
     now = timezone.now()
     people = User.objects.filter(username__startswith="seed-")[:100]
-    open_ = Image.objects.filter(stage=ReviewStage.UNREAD, group="positive").order_by("created_at")[:100]
+    opened_images = Image.objects.filter(stage=ReviewStage.UNREAD, group="positive").order_by("created_at")[:100]
     Opening.objects.bulk_create(
         Opening(image=image, user=user, opened_at=now, expires_at=now + timedelta(days=30))
-        for image, user in zip(open_, people, strict=False)
+        for image, user in zip(opened_images, people, strict=False)
     )
     Delivery.objects.bulk_create(
         Delivery(kind="webhook", key=f"bench:waiting:{n}", attempts=n % 3, next_attempt_at=now, expires_at=now)
@@ -73,34 +75,34 @@ def _parts(keys: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:
 
 
 def _stages(draw: random.Random, reader: User) -> None:
-    """Images that wait for a second reader, in half of the cases after the reader, and those readers disagree on."""
+    """Let images wait for a second reader, half of them after a review by `reader`; on others readers disagree."""
     done = list(Image.objects.filter(stage=ReviewStage.DONE).order_by("pk").values_list("pk", flat=True))
-    drawn = draw.sample(done, int(len(done) * (SECOND + DISAGREED)))
-    second, disagreed = drawn[: int(len(done) * SECOND)], drawn[int(len(done) * SECOND) :]
+    sampled = draw.sample(done, int(len(done) * (SECOND + DISAGREED)))
+    second, disagreed = sampled[: int(len(done) * SECOND)], sampled[int(len(done) * SECOND) :]
     for stage, keys in ((ReviewStage.SECOND, second), (ReviewStage.DISAGREED, disagreed)):
-        for some in _parts(keys, CHUNK):
-            Image.objects.filter(pk__in=some).update(stage=stage, verdict="")
-    for some in _parts(second[::2], CHUNK):
-        Review.objects.filter(image__in=some).update(reviewer=reader)
+        for part in _parts(keys, CHUNK):
+            Image.objects.filter(pk__in=part).update(stage=stage, verdict="")
+    for part in _parts(second[::2], CHUNK):
+        Review.objects.filter(image__in=part).update(reviewer=reader)
     Review.objects.bulk_create(
         (Review(image_id=key, reviewer=reader, verdict=Verdict.UNUSABLE) for key in disagreed), batch_size=1000
     )
 
 
 def _waiting() -> None:
-    """Of the images that wait to be read, some wait to be prepared, some are in a batch and some are tried again."""
+    """Change some images that wait to be read: let them wait to be prepared, be in a batch, or be retried."""
     ready = list(Image.objects.filter(status=Status.READY).order_by("-created_at").values_list("pk", flat=True)[:1000])
-    cut = len(ready) // 3
-    queued, running, again = ready[:cut], ready[cut : cut + 2 * BATCH], ready[cut + 2 * BATCH : 2 * cut]
+    third = len(ready) // 3
+    queued, running, retried = ready[:third], ready[third : third + 2 * BATCH], ready[third + 2 * BATCH : 2 * third]
     Reading.objects.filter(image__in=queued).delete()
     Image.objects.filter(pk__in=queued).update(status=Status.QUEUED)
     Image.objects.filter(pk__in=running).update(status=Status.RUNNING)
     Reading.objects.filter(image__in=running).update(state=ReadingState.RUNNING, claimed_at=timezone.now())
-    Reading.objects.filter(image__in=again).update(attempts=1)
+    Reading.objects.filter(image__in=retried).update(attempts=1)
 
 
-def freshen() -> None:
-    """Make anew what is only shown while it is recent: samples, workers, reports, and what ended lately."""
+def refresh_recent_rows() -> None:
+    """Renew the rows that are shown only while they are recent: samples, workers, reports, and results."""
     now = timezone.now()
     Sample.objects.all().delete()
     Sample.objects.bulk_create(
@@ -123,8 +125,8 @@ def freshen() -> None:
     workers = [_worker(f"infer-{n}", "infer") for n in range(4)] + [_worker(f"ingest-{n}", "ingest") for n in range(4)]
     _last_batches([worker.pk for worker in workers[:4]])
     failed = list(Image.objects.filter(status=Status.FAILED).order_by("-created_at").values_list("pk", flat=True))
-    for some in _parts(failed[:2000], CHUNK):
-        Image.objects.filter(pk__in=some).update(finished_at=now - timedelta(hours=3))
+    for part in _parts(failed[:2000], CHUNK):
+        Image.objects.filter(pk__in=part).update(finished_at=now - timedelta(hours=3))
 
 
 def _worker(name: str, role: str) -> Worker:
@@ -135,13 +137,13 @@ def _worker(name: str, role: str) -> Worker:
 
 
 def _last_batches(workers: list[UUID]) -> None:
-    """The newest images with a result were read within the last minutes, in batches."""
+    """Let the newest images with a result be read in batches within the last minutes."""
     now = timezone.now()
-    read = Image.objects.filter(status=Status.SUCCEEDED).order_by("-created_at").values_list("pk", flat=True)
-    for n, some in enumerate(_parts(list(read[: 40 * BATCH]), BATCH)):
+    image_ids = Image.objects.filter(status=Status.SUCCEEDED).order_by("-created_at").values_list("pk", flat=True)
+    for n, batch in enumerate(_parts(list(image_ids[: 40 * BATCH]), BATCH)):
         at = now - timedelta(seconds=4 * n)
-        Image.objects.filter(pk__in=some).update(finished_at=at)
-        Reading.objects.filter(image__in=some).update(
+        Image.objects.filter(pk__in=batch).update(finished_at=at)
+        Reading.objects.filter(image__in=batch).update(
             claim=uuid4(), worker=workers[n % len(workers)], claimed_at=at - timedelta(seconds=2), finished_at=at,
             ready_at=at - timedelta(seconds=5), seconds=1.6,
         )  # fmt: skip

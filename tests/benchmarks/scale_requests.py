@@ -1,4 +1,4 @@
-"""The requests that :mod:`tests.benchmarks.scale` measures, whole answers as clients of each role have them."""
+"""The requests of clients of each role that :mod:`tests.benchmarks.scale` measures, with complete answers."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -21,7 +21,7 @@ from webapp.studies.choices import Status
 from webapp.studies.models import Image, Study
 
 Operations = dict[str, Callable[[], Any]]
-#: Filters of images, each by itself and together: common ones, rare ones, and some that nothing suits.
+#: Filters of images, alone and combined: common ones, rare ones, and some that match nothing.
 IMAGE_FILTERS = (
     "", "ordering=created_at", "status=failed", "status=ready", "group=positive", "group=unusable", "label=PNEUMONIA",
     "warning=end_missing", "warning=metadata_ignored", "reviewed=true", "reviewed=false", "priority=interactive",
@@ -51,7 +51,7 @@ PATIENT_FILTERS = (
     "search=Khan 77",
     "search=nothing",
 )
-#: Filters of the audit: of common and rare things alone and together.
+#: Filters of the audit for common and rare values, alone and combined.
 AUDIT_FILTERS = (
     "", "action=view", "action=role_change", "person=seed-0", "person=seed-77", "person=seed-77&action=delete",
     "person=nobody", "action=delete&since=2026-03-01&until=2026-03-02", "since=2026-03-01&until=2026-03-02",
@@ -85,19 +85,19 @@ class Roles:
         return guest
 
 
-#: What a process keeps for a second: nobody's answer is measured by what another has just computed.
-SHORTLY_KEPT = ("checks", "queues", "images_per_second")
-#: The addresses that are measured.
+#: Keys that a process caches for a second; they are deleted, so that no request uses what another has computed.
+CACHED_KEYS = ("checks", "queues", "images_per_second")
+#: URLs that are measured.
 measured: set[str] = set()
 
 
-def get(url: str, by: Client) -> Callable[[], Any]:
-    """Ask for an address, without what another request has computed less than a second ago."""
+def get(url: str, client: Client) -> Callable[[], Any]:
+    """An operation that requests a URL, without values that another request has just cached."""
     measured.add(url)
 
-    def do() -> Any:
-        caches["process"].delete_many(SHORTLY_KEPT)
-        answer = by.get(url)
+    def run() -> Any:
+        caches["process"].delete_many(CACHED_KEYS)
+        answer = client.get(url)
         assert answer.status_code == 200, (url, answer.status_code, answer.content[:500])
         if not answer.streaming:
             return answer.content
@@ -105,19 +105,19 @@ def get(url: str, by: Client) -> Callable[[], Any]:
         answer.close()
         return first
 
-    return do
+    return run
 
 
-def post(by: Client, url: str, *bodies: dict[str, Any], status: int = 200, put: bool = False) -> Callable[[], Any]:
-    """Send one of some bodies after the other."""
+def post(client: Client, url: str, *bodies: dict[str, Any], status: int = 200, put: bool = False) -> Callable[[], Any]:
+    """An operation that sends one of the bodies, in turns."""
     turns = cycle(bodies)
 
-    def do() -> None:
+    def run() -> None:
         body = next(turns)
-        answer = by.put(url, body, content_type="application/json") if put else by.post(url, body)
+        answer = client.put(url, body, content_type="application/json") if put else client.post(url, body)
         assert answer.status_code == status, (url, answer.status_code, answer.content[:500])
 
-    return do
+    return run
 
 
 def _joined(url: str, *queries: str) -> str:
@@ -140,10 +140,10 @@ def _trivial() -> None:
 
 
 def _lists(roles: Roles) -> Operations:
-    """The API's lists: their first pages, and some half a year back, which any cursor names."""
+    """The API's lists: their first pages, and pages half a year back, to which a cursor points."""
     half_a_year = f"cursor={Place(timezone.now() - timedelta(days=180), UUID(int=0)).encoded()}"
     image = Image.objects.filter(status=Status.SUCCEEDED, department__slug="seed").first()
-    found = [
+    queries = [
         *(("images", query) for query in IMAGE_FILTERS),
         ("images", f"search={image.filename}"),
         ("images", f"search={image.pk}"),
@@ -159,13 +159,14 @@ def _lists(roles: Roles) -> Operations:
     ]
     lists = {}
     for role, client in roles:
-        full = role in ("administrator", "member of several")  # who see most; for the others a part is enough
-        for kind, query in found if full else found[::3]:
+        # These two see the most rows; for other roles some of the queries are enough.
+        all_queries = role in ("administrator", "member of several")
+        for kind, query in queries if all_queries else queries[::3]:
             lists[f"{role}: {kind} {query}"] = get(_joined(f"/api/v1/{kind}/", query), client)
         if role == "guest":
-            continue  # whose rows are a day old at most
-        deep = IMAGE_FILTERS if full else IMAGE_FILTERS[::6]
-        for kind, query in (*(("images", query) for query in deep), ("studies", ""), ("patients", "")):
+            continue  # a guest's rows are a day old at most
+        deep_filters = IMAGE_FILTERS if all_queries else IMAGE_FILTERS[::6]
+        for kind, query in (*(("images", query) for query in deep_filters), ("studies", ""), ("patients", "")):
             lists[f"{role}: {kind} {query}, deep"] = get(_joined(f"/api/v1/{kind}/", query, half_a_year), client)
     for role, client in (("administrator", roles.admin), ("member of several", roles.member)):
         for kind, query in (
@@ -183,7 +184,7 @@ def _lists(roles: Roles) -> Operations:
 
 
 def _middle(rows: Any) -> str:
-    """The parameter of pages that name the row they begin after."""
+    """The parameter for the page that begins after the middle row."""
     rows = rows.order_by("-created_at", "-pk")
     return f"before={rows[min(rows.count() // 2, 100_000)].pk}"
 
@@ -229,7 +230,7 @@ def _pages(roles: Roles) -> Operations:
 
 def _single(roles: Roles) -> Operations:
     image = Image.objects.filter(status=Status.SUCCEEDED, department__slug="seed").first()
-    large, under_way = Study.objects.get(name="study 0"), Image.objects.filter(status=Status.READY).first().study
+    large, unfinished = Study.objects.get(name="study 0"), Image.objects.filter(status=Status.READY).first().study
     paths = {
         "status of an image": f"/api/v1/images/{image.pk}/",
         "status of a study": f"/api/v1/studies/{image.study_id}/",
@@ -237,15 +238,15 @@ def _single(roles: Roles) -> Operations:
         "page of a study": f"/studies/{image.study_id}/",
         "page of a patient": f"/patients/{image.patient_id}/",
     }
-    of_large = {
+    large_paths = {
         "status of a study of 5,000": f"/api/v1/studies/{large.pk}/",
-        "status of a study under way": f"/api/v1/studies/{under_way.pk}/",
+        "status of a study under way": f"/api/v1/studies/{unfinished.pk}/",
         "page 100 of a study of 5,000": f"/studies/{large.pk}/?page=100",
         "page 50 of a study of 5,000, by probability": f"/studies/{large.pk}/?ordering=-probability&page=50",
         "page of a study of 5,000, one group": f"/studies/{large.pk}/?group=positive",
     }
     members = {"administrator": roles.admin, "member of several": roles.member}
     return {
-        **{f"{role}: {name}": get(path, by) for role, by in members.items() for name, path in paths.items()},
-        **{f"administrator: {name}": get(path, roles.admin) for name, path in of_large.items()},
+        **{f"{role}: {name}": get(path, client) for role, client in members.items() for name, path in paths.items()},
+        **{f"administrator: {name}": get(path, roles.admin) for name, path in large_paths.items()},
     }

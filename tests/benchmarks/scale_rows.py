@@ -1,5 +1,5 @@
-"""Rows of what stands around images and studies, which ``manage.py seed`` does not know: the audit, reviews, news,
-shares, saved views, webhooks with their deliveries, ZIPs, and what was acknowledged of failures.
+"""Rows that belong to images and studies, and that ``manage.py seed`` does not write: audit entries, reviews, news,
+shares, saved views, webhooks with their deliveries, ZIPs, and acknowledged failures.
 """
 
 import random
@@ -24,7 +24,7 @@ from webapp.studies.outbox.models import Delivery, State
 
 #: A manager of the largest department and of two others, and an administrator.
 MANAGER, ADMINISTRATOR = "bench-manager", "bench"
-#: What is done, and how often by comparison.
+#: Actions in the audit, with their relative frequencies.
 ACTIONS = {
     Action.VIEW: 6000, Action.LIST: 2000, Action.DOWNLOAD: 1500, Action.CREATE: 300, Action.SIGN_IN: 150,
     Action.CHANGE: 40, Action.DELETE: 8, Action.ROLE_CHANGE: 1,
@@ -47,10 +47,10 @@ def fill(draw: random.Random) -> None:
     )
     audit(draw, images, people, departments, largest)
     _verdicts(people[0])
-    # Half of what tells of studies tells of images: where none did, SQLite would hold their indexes for useless.
-    some = list(Image.objects.order_by("pk").values_list("pk", flat=True)[: 5 * CHUNK])
-    _news(draw, people, studies, some)
-    _shares(draw, people, studies, some, images // 20)
+    # Some news and shares are about images instead of studies; without any, SQLite would not use the indexes on images.
+    image_ids = list(Image.objects.order_by("pk").values_list("pk", flat=True)[: 5 * CHUNK])
+    _news(draw, people, studies, image_ids)
+    _shares(draw, people, studies, image_ids, images // 20)
     _saved_views(people, departments)
     _outbox(largest, images // 5)
     archive = Table(
@@ -73,23 +73,23 @@ def fill(draw: random.Random) -> None:
 
 
 def _insert(table: Table, rows: Any) -> None:
-    some = []
+    chunk = []
     for row in rows:
-        some.append(row)
-        if len(some) == CHUNK:
-            table.insert(some)
-            some.clear()
-    table.insert(some)
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            table.insert(chunk)
+            chunk.clear()
+    table.insert(chunk)
 
 
 def audit(draw: random.Random, number: int, people: Any, departments: Any, largest: Department) -> None:
-    """As many entries as there are images, over a year; the first person and the largest department have many."""
+    """Add `number` entries over a year, many of them by the first person and in the largest department."""
     entries = Table(
         Entry(kind="studies.image", hash="0" * 64, address="127.0.0.1"),
         "created_at", "action", "person_id", "person", "object_id", "department_id", "position",
         omit="id",
     )  # fmt: skip
-    begin, step = timezone.now() - timedelta(days=365), timedelta(days=364) / number
+    start, step = timezone.now() - timedelta(days=365), timedelta(days=364) / number
     objects = [str(pk) for pk in Image.objects.order_by("pk").values_list("pk", flat=True)[: 5 * CHUNK]]
     actions = draw.choices(list(ACTIONS), list(ACTIONS.values()), k=number)
 
@@ -97,15 +97,15 @@ def audit(draw: random.Random, number: int, people: Any, departments: Any, large
         person = people[0] if draw.random() < 0.1 else draw.choice(people)
         department = largest if draw.random() < 0.3 else draw.choice(departments)
         owner = str(department.pk) if draw.random() < 0.6 else ""
-        moment = begin + n * step
-        return entries.row(moment, actions[n], person.pk, person.username, draw.choice(objects), owner, n + 1)
+        created_at = start + n * step
+        return entries.row(created_at, actions[n], person.pk, person.username, draw.choice(objects), owner, n + 1)
 
     with without_indexes(Entry):
         _insert(entries, (row(n) for n in range(number)))
 
 
 def _verdicts(reader: User) -> None:
-    """A review of each image that has one, and all failures but a few among them acknowledged."""
+    """Add a review of each reviewed image, and acknowledge all failures but a few."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO reviews_review (image_id, reviewer_id, verdict, comment, created_at, updated_at)"
@@ -125,23 +125,25 @@ def _news(draw: random.Random, people: Any, studies: Any, images: Any) -> None:
     now = timezone.now()
 
     def row(person: User, n: int) -> list[Any]:
-        moment = now - timedelta(minutes=n + 1)
-        about = (
+        created_at = now - timedelta(minutes=n + 1)
+        subject = (
             (Event.FAILED, None, draw.choice(images)) if n % 2 else (Event.STUDY_FINISHED, draw.choice(studies), None)
         )
-        return table.row(person.pk, f"bench:{n}", *about, moment, moment if n > 200 else None)
+        return table.row(person.pk, f"bench:{n}", *subject, created_at, created_at if n > 200 else None)
 
-    many = min(len(studies), 20_000)
-    _insert(table, (row(person, n) for person in people for n in range(many if person == people[0] else 50)))
+    count = min(len(studies), 20_000)
+    _insert(table, (row(person, n) for person in people for n in range(count if person == people[0] else 50)))
 
 
 def _shares(draw: random.Random, people: Any, studies: Any, images: Any, number: int) -> None:
     table = Table(Share(created_at=timezone.now()), "id", "study", "image", "user", "created_by")
-    some = [(study, None) for study in draw.sample(studies, min(number // 2, len(studies)))]
-    some += [(None, image) for image in images[: number // 2]]
-    # Every tenth of them for one person.
-    users = [people[0] if n % 10 == 0 else draw.choice(people[1:]) for n in range(len(some))]
-    _insert(table, (table.row(uuid4(), *of, user.pk, people[1].pk) for of, user in zip(some, users, strict=True)))
+    targets = [(study, None) for study in draw.sample(studies, min(number // 2, len(studies)))]
+    targets += [(None, image) for image in images[: number // 2]]
+    # Every tenth share is for the same person.
+    users = [people[0] if n % 10 == 0 else draw.choice(people[1:]) for n in range(len(targets))]
+    _insert(
+        table, (table.row(uuid4(), *target, user.pk, people[1].pk) for target, user in zip(targets, users, strict=True))
+    )
 
 
 def _saved_views(people: Any, departments: Any) -> None:
@@ -167,8 +169,8 @@ def _outbox(largest: Department, number: int) -> None:
     )  # fmt: skip
 
     def row(n: int) -> list[Any]:
-        moment = now - timedelta(seconds=10 * n)
+        created_at = now - timedelta(seconds=10 * n)
         state = State.DEAD if n % 2000 == 0 else State.DELIVERED
-        return table.row(uuid4(), f"bench:{n}", uuid4(), state, moment, moment, moment)
+        return table.row(uuid4(), f"bench:{n}", uuid4(), state, created_at, created_at, created_at)
 
     _insert(table, (row(n) for n in range(number)))

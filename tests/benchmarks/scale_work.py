@@ -1,4 +1,4 @@
-"""What :mod:`tests.benchmarks.scale` measures of workers, of beat and of Prometheus."""
+"""The operations of workers, beat and Prometheus that :mod:`tests.benchmarks.scale` measures."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ BUNDLE = "vgg16-pneumonia-1.2.0"
 
 
 def operations(rounds: int) -> dict[str, Callable[[], Any]]:
-    dispatch.send = dispatch.send_readings = lambda *_: True  # type: ignore[assignment]  # no broker is measured
+    dispatch.send = dispatch.send_readings = lambda *_: True  # type: ignore[assignment]  # the broker is not measured
     dispatch.messages_waiting = lambda queue: 0
     waiting = Reading.objects.next_to_read(BUNDLE)
 
@@ -29,20 +29,20 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
 
     def claim_by_turns() -> None:
         token = uuid4()
-        held = reading.claim(token, uuid4(), BUNDLE, [], 16)
-        assert len(held) == 16
-        reading.return_unread(token, [one.image_id for one in held])
+        claimed = reading.claim(token, uuid4(), BUNDLE, [], 16)
+        assert len(claimed) == 16
+        reading.return_unread(token, [row.image_id for row in claimed])
 
     def delete() -> None:
-        # By their key: looking them up is not what is measured.
+        # By primary key, because finding the images is not measured.
         deletion.delete_images(Image.objects.filter(pk__in=batches.pop()))
 
     # At most a hundredth of the images, so that small databases can be measured too.
     size = max(1, min(deletion.CHUNK, Image.objects.count() // 100 // (rounds + 1)))
-    doomed = list(Image.objects.filter(status=Status.FAILED).values_list("pk", flat=True)[: size * (rounds + 1)])
-    batches = [doomed[start : start + size] for start in range(0, len(doomed), size)]
+    to_delete = list(Image.objects.filter(status=Status.FAILED).values_list("pk", flat=True)[: size * (rounds + 1)])
+    batches = [to_delete[start : start + size] for start in range(0, len(to_delete), size)]
     workers = reconciliation.Workers((), BUNDLE, [BUNDLE])
-    # The sweep compares the storage with the rows, a part of them at a time, and here are no files.
+    # Without the sweep, which compares stored files with rows: this benchmark has no files.
     steps = [step for step in retention.STEPS if step is not retention.sweep_storage]
     report = retention.PurgeReport()
     return {

@@ -1,4 +1,4 @@
-"""The requests of readers, and of who looks after the service, that :mod:`tests.benchmarks.scale` measures."""
+"""The requests of readers, managers and administrators that :mod:`tests.benchmarks.scale` measures."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,21 +24,21 @@ FILTERS = (
 
 
 def operations() -> dict[str, Callable[[], Any]]:
-    found = {}
+    operations_by_name = {}
     for role, name in (
         ("reader", READER), ("manager", MANAGER), ("radiologist of 20", RADIOLOGIST), ("administrator", ADMINISTRATOR)
     ):  # fmt: skip
         user = User.objects.get(username=name)
         client = Client()
         client.force_login(user)
-        found |= {f"{role}: {operation}": do for operation, do in _worklist(client, user).items()}
+        operations_by_name |= {f"{role}: {operation}": run for operation, run in _worklist(client, user).items()}
         if role in ("manager", "administrator"):
-            found |= {f"{role}: {operation}": do for operation, do in _queues(client).items()}
-    return found
+            operations_by_name |= {f"{role}: {operation}": run for operation, run in _queues(client).items()}
+    return operations_by_name
 
 
 def _deep(section: dict[str, Any], *, backwards: bool = False) -> str:
-    """A cursor half a year back in a section."""
+    """A cursor that is half a year back in a section."""
     place = Place(SECTIONS.index(section), timezone.now() - timedelta(days=180), UUID(int=0))
     return f"cursor={place.encoded(backwards=backwards)}"
 
@@ -60,13 +60,13 @@ def _worklist(client: Client, user: User) -> dict[str, Callable[[], Any]]:
         "waiting_hours=72, deep": f"waiting_hours=72&{_deep(last)}",
         "of a study": f"study={image.study_id}",
     }
-    found = {}
+    operations_by_name = {}
     for name, query in queries.items():
-        found[f"worklist (API) {name}"] = get(f"/api/v1/worklist/?{query}", client)
-        found[f"worklist {name}"] = get(f"/worklist/?{query}", client)
+        operations_by_name[f"worklist (API) {name}"] = get(f"/api/v1/worklist/?{query}", client)
+        operations_by_name[f"worklist {name}"] = get(f"/worklist/?{query}", client)
     path = f"/worklist/images/{image.pk}/"
-    others = [one.pk for one in image.study.images.filter(status=Status.SUCCEEDED)[:5]]
-    found |= {
+    others = [other.pk for other in image.study.images.filter(status=Status.SUCCEEDED)[:5]]
+    operations_by_name |= {
         "worklist's image, next and previous": get(path, client),
         "worklist's image, group=unclear": get(f"{path}?group=unclear", client),
         "worklist's image, stage=done": get(f"{path}?stage=done", client),
@@ -82,12 +82,12 @@ def _worklist(client: Client, user: User) -> dict[str, Callable[[], Any]]:
         ),
     }  # fmt: skip
     if user.username == ADMINISTRATOR:
-        of_large = Image.objects.filter(study=large, stage=ReviewStage.UNREAD).exclude(group="")[0]
-        found |= {
+        large_image = Image.objects.filter(study=large, stage=ReviewStage.UNREAD).exclude(group="")[0]
+        operations_by_name |= {
             "worklist of a study of 5,000": get(f"/worklist/?study={large.pk}", client),
-            "worklist's image of a study of 5,000": get(f"/worklist/images/{of_large.pk}/?study={large.pk}", client),
+            "worklist's image of a study of 5,000": get(f"/worklist/images/{large_image.pk}/?study={large.pk}", client),
         }
-    return found
+    return operations_by_name
 
 
 def _queues(client: Client) -> dict[str, Callable[[], Any]]:

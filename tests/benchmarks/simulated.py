@@ -1,6 +1,6 @@
-"""`celery -A tests.benchmarks.simulated worker …`: an infer worker whose device needs a fixed time for each batch.
+"""`celery -A tests.benchmarks.simulated worker …`: an infer worker whose device takes a fixed time for each batch.
 
-All else is the service's own: messages, claims, inputs, what is made of a network's output, and results.
+Everything else is the service's real code: messages, claims, inputs, the processing of the network's output, results.
 ``SIMULATED_SECONDS`` is the time; ``ENGINE`` has to be ``simulated``.
 """
 
@@ -16,20 +16,20 @@ from worker.app import app
 
 NAME = "simulated"
 SECONDS = float(os.environ.get("SIMULATED_SECONDS") or 0)
-#: On each side of VGG16's last feature map.
-PLACES = 14
+#: Width and height of VGG16's last feature map.
+SIDE = 14
 
 
 class Simulated:
-    """An engine that sleeps. Of 8 images one is positive, and one unclear."""
+    """An engine that sleeps. One of 8 images is positive, and one is unclear."""
 
     name = device = NAME
 
     def __init__(self, bundle: Bundle) -> None:
         check = novelty.load(bundle)
         assert check
-        self._features = check.mean  # so that nothing is flagged
-        self._some = np.random.default_rng(1)
+        self._features = check.mean  # the mean, so that no image is flagged
+        self._random = np.random.default_rng(1)
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.read(batch).probabilities
@@ -41,7 +41,7 @@ class Simulated:
         return engines.Readings(
             np.stack([1 - pneumonia, pneumonia], axis=1),
             np.tile(self._features, (len(batch), 1)),
-            self._some.random((len(batch), PLACES, PLACES), dtype=np.float32),
+            self._random.random((len(batch), SIDE, SIDE), dtype=np.float32),
         )
 
     def warm_up(self, max_batch: int) -> None:

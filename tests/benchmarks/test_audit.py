@@ -1,4 +1,4 @@
-"""What the record of a read costs: the same answers with it, without it, and where it was written minutes ago."""
+"""The cost of a read's audit entry: the same requests with an entry, without one, and soon after an earlier one."""
 
 import random
 import statistics
@@ -21,13 +21,13 @@ from webapp.studies.models import Image, Study
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
 
 READS = 300
-#: The indexes by which the audit's page finds what is rare of those who have done much.
-RARE = ("audit_department_action", "audit_person_action")
+#: Indexes by which the audit page finds the rare actions of people and departments with many entries.
+RARE_INDEXES = ("audit_department_action", "audit_person_action")
 
 
 @pytest.fixture
 def reads(settings, tmp_path):
-    """Read an image's answer many times by the API; the milliseconds of each."""
+    """A function that requests an image from the API many times, and returns the milliseconds of each request."""
     settings.CACHES = {
         name: {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"} for name in ("default", "process")
     }
@@ -40,60 +40,60 @@ def reads(settings, tmp_path):
     client = Client(headers={"Authorization": f"Token {tokens.issue(user)}"})
 
     def run(number=READS, forget=False):
-        spent = []
+        times = []
         for _ in range(number):
             if forget:
                 cache.clear()
-            begun = time.perf_counter()
+            started = time.perf_counter()
             assert client.get(f"/api/v1/images/{image.pk}/").status_code == 200
-            spent.append(1000 * (time.perf_counter() - begun))
-        return spent
+            times.append(1000 * (time.perf_counter() - started))
+        return times
 
     run(50)
     return run
 
 
-def report(name, spent):
-    ordered = sorted(spent)
+def report(name, times):
+    ordered = sorted(times)
     print(f"{name}: median {statistics.median(ordered):.2f} ms, 95 % {ordered[int(0.95 * len(ordered))]:.2f} ms")
 
 
-def test_a_read_with_and_without_its_record(reads, monkeypatch):
-    with_record, again, without = [], [], []
-    for _ in range(3):  # in turns, so that what else runs here meets all of them
-        with_record += reads(forget=True)
-        again += reads()
+def test_a_read_with_and_without_an_entry(reads, monkeypatch):
+    with_entry, soon_after, without = [], [], []
+    for _ in range(3):  # in turns, so that other load affects all of them alike
+        with_entry += reads(forget=True)
+        soon_after += reads()
         with monkeypatch.context() as patch:
             patch.setattr("webapp.studies.api.views.record", lambda *_, **__: None)
             without += reads()
     assert Entry.objects.count() >= 3 * READS
-    report("with its record", with_record)
-    report("again within five minutes", again)
-    report("without a record", without)
+    report("with an entry", with_entry)
+    report("again within five minutes", soon_after)
+    report("without an entry", without)
 
 
-def test_an_entry_with_and_without_the_indexes_for_what_is_rare(reads):
+def test_an_entry_with_and_without_the_indexes_for_rare_actions(reads):
     departments = Department.objects.bulk_create(Department(slug=f"d{n}", name=f"Department {n}") for n in range(20))
     people = User.objects.bulk_create(User(username=f"person-{n}") for n in range(200))
     scale_rows.audit(random.Random(1), 200_000, people, departments, departments[0])
-    indexes = [index for index in Entry._meta.indexes if index.name in RARE]
+    indexes = [index for index in Entry._meta.indexes if index.name in RARE_INDEXES]
 
     def write():
-        spent = []
+        times = []
         for _ in range(READS):
             person, department = random.choice(people), random.choice(departments)
             entry = Entry(
                 action=Action.VIEW, person_id=person.pk, person=person.username, kind="studies.image",
                 object_id=str(uuid4()), department_id=str(department.pk), address="192.0.2.1",
             )  # fmt: skip
-            begun = time.perf_counter()
+            started = time.perf_counter()
             entry.save(force_insert=True)
-            spent.append(1000 * (time.perf_counter() - begun))
-        return spent
+            times.append(1000 * (time.perf_counter() - started))
+        return times
 
-    with_them, without = [], []
+    with_indexes, without = [], []
     for _ in range(3):
-        with_them += write()
+        with_indexes += write()
         with connection.schema_editor() as editor:
             for index in indexes:
                 editor.remove_index(Entry, index)
@@ -101,15 +101,15 @@ def test_an_entry_with_and_without_the_indexes_for_what_is_rare(reads):
         with connection.schema_editor() as editor:
             for index in indexes:
                 editor.add_index(Entry, index)
-    report("an entry with the two indexes, beside 200,000", with_them)
-    report("an entry without them", without)
+    report("an entry with the two indexes, among 200,000", with_indexes)
+    report("an entry without the indexes", without)
 
 
 def test_sealing_and_verifying():
     entries = 10_000
     Entry.objects.bulk_create(Entry(action="cancel", guest=str(uuid4()), address="192.0.2.1") for _ in range(entries))
-    begun = time.perf_counter()
+    started = time.perf_counter()
     assert chain.seal() == entries
     sealed = time.perf_counter()
     assert chain.verify()[1] == []
-    print(f"{entries} entries sealed in {sealed - begun:.1f} s, verified in {time.perf_counter() - sealed:.1f} s")
+    print(f"{entries} entries sealed in {sealed - started:.1f} s, verified in {time.perf_counter() - sealed:.1f} s")

@@ -1,9 +1,9 @@
-"""How fast DICOM images are taken, beside DCMTK's storescp and Orthanc with the same files in one run.
+"""The rate at which DICOM images are received, compared to DCMTK's storescp and Orthanc with the same files in one run.
 
-``pytest -m benchmark -s tests/benchmarks/test_dicom.py --basetemp=FOLDER``; the folder's disk counts, since this
-service answers only when an image is on it. Preparing and reading stand still meanwhile. storescp and Orthanc sync
-nothing by default. PNEUMOQUEUE_BENCH_IMAGES says how many images (100) each way gets, and
-PNEUMOQUEUE_BENCH_INSTANCES how many small ones (10,000) one study has.
+``pytest -m benchmark -s tests/benchmarks/test_dicom.py --basetemp=FOLDER``. The folder's disk matters, because this
+service answers only after an image is synced to it; storescp and Orthanc sync nothing by default. Preparing and reading
+are suspended meanwhile. PNEUMOQUEUE_BENCH_IMAGES is the number of images (100) that are sent in each way, and
+PNEUMOQUEUE_BENCH_INSTANCES the number of small instances (10,000) in one study.
 """
 
 import os
@@ -27,9 +27,9 @@ from tests import dicomweb, modality
 from tests import orthanc as orthancs
 from tests.service import Service, free_ports, running
 
-#: Where DCMTK's programs are: pynetdicom installs others of the same names beside Python.
-HERE = Path(sys.prefix, "bin").resolve()
-FOLDERS = [one for one in os.environ["PATH"].split(os.pathsep) if Path(one).resolve() != HERE]
+#: Folder of Python, in which pynetdicom installs programs with the same names as DCMTK's.
+PYTHON_FOLDER = Path(sys.prefix, "bin").resolve()
+FOLDERS = [one for one in os.environ["PATH"].split(os.pathsep) if Path(one).resolve() != PYTHON_FOLDER]
 DCMTK = {name: shutil.which(name, path=os.pathsep.join(FOLDERS)) or "" for name in ("storescu", "storescp", "echoscu")}
 pytestmark = [
     pytest.mark.benchmark,
@@ -37,14 +37,14 @@ pytestmark = [
     pytest.mark.skipif(not all(DCMTK.values()), reason="DCMTK is not installed: apt-get install dcmtk"),
 ]
 INSTANCES = int(os.environ.get("PNEUMOQUEUE_BENCH_INSTANCES", "10000"))
-#: Bytes that the web processes may grow by, whatever the number of instances.
+#: Most bytes that the web processes may grow by, for any number of instances.
 GROWTH = 150 * 2**20
 IMAGES = int(os.environ.get("PNEUMOQUEUE_BENCH_IMAGES", "100"))
-#: Half a megabyte each.
+#: Pixels of each side of an image, which has half a megabyte.
 SIDE = 512
 ASSOCIATIONS = (1, 4, 8)
-STOW_CLIENTS, IN_A_REQUEST = 4, 25
-#: Images that are sent before, by each way.
+STOW_CLIENTS, FILES_PER_REQUEST = 4, 25
+#: Images that are sent in each way before the measurement.
 WARM_UP = 16
 DEPARTMENT = """
 from django.contrib.auth.models import User
@@ -61,11 +61,11 @@ print("token", tokens.issue(user, "benchmark"))
 
 @dataclass
 class Receiver:
-    """What takes images: by C-STORE at a port, and by HTTP where it has that."""
+    """A program that receives images by C-STORE at a port, and by HTTP if it supports that."""
 
     name: str
     port: int
-    #: For all requests, as programs that send images have one: to make it takes 45 ms of processor time.
+    #: Used for all requests, as real senders do; creating it takes 45 ms of processor time.
     client: httpx.Client = field(default_factory=httpx.Client)
     stow: str = ""
     archive: Callable[[Path], None] | None = None
@@ -73,18 +73,18 @@ class Receiver:
 
 
 def write_set(folder: Path, images: int = IMAGES) -> list[Path]:
-    """A study."""
-    one, study = modality.image(1, side=SIDE, StudyInstanceUID=generate_uid()), []
+    """Write the files of a study."""
+    dataset, files = modality.image(1, side=SIDE, StudyInstanceUID=generate_uid()), []
     folder.mkdir()
     for number in range(images):
-        one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        study.append(folder / f"{number}.dcm")
-        one.save_as(study[-1], enforce_file_format=True)
-    return study
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        files.append(folder / f"{number}.dcm")
+        dataset.save_as(files[-1], enforce_file_format=True)
+    return files
 
 
 def c_store(receiver: Receiver, files: list[Path], associations: int) -> None:
-    """Send files by some associations at once."""
+    """Send files by several associations at once."""
     peers = ["-aet", "SCANNER", "-aec", "PNEUMOQUEUE", "127.0.0.1", str(receiver.port)]
     senders = [
         subprocess.Popen([DCMTK["storescu"], *peers, *map(str, files[number::associations])])
@@ -93,16 +93,16 @@ def c_store(receiver: Receiver, files: list[Path], associations: int) -> None:
     assert [sender.wait(120) for sender in senders] == [0] * associations
 
 
-def stow(receiver: Receiver, files: list[Path], at_once: int = IN_A_REQUEST) -> None:
-    def post(some: list[Path]) -> None:
+def stow(receiver: Receiver, files: list[Path], per_request: int = FILES_PER_REQUEST) -> None:
+    def post(batch: list[Path]) -> None:
         headers = {"Content-Type": dicomweb.TYPE, "Accept": "application/dicom+json"}
-        body = dicomweb.body(*(one.read_bytes() for one in some))
+        body = dicomweb.body(*(file.read_bytes() for file in batch))
         answer = receiver.client.post(receiver.stow, content=body, headers=headers, timeout=120)
         assert answer.status_code == 200, answer.text
-        assert len(answer.json()["00081199"]["Value"]) == len(some)
+        assert len(answer.json()["00081199"]["Value"]) == len(batch)
 
     with ThreadPoolExecutor(STOW_CLIENTS) as clients:
-        list(clients.map(post, (files[at : at + at_once] for at in range(0, len(files), at_once))))
+        list(clients.map(post, (files[at : at + per_request] for at in range(0, len(files), per_request))))
 
 
 def warm_up(receiver: Receiver, folder: Path) -> None:
@@ -137,11 +137,11 @@ def ours(folder: Path) -> Iterator[Receiver]:
     [port] = free_ports(1)
     with ExitStack() as stack:
         service = stack.enter_context(running(folder, DICOM_PORT=str(port), USER_RATE="100000/min"))
-        said = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "manage.py", "shell", "-c", DEPARTMENT],
             capture_output=True, text=True, check=True, env=_environment(service),
         )  # fmt: skip
-        token = said.stdout.split("token ")[-1].strip()
+        token = completed.stdout.split("token ")[-1].strip()
         client = stack.enter_context(httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=300))
 
         def archive(file: Path) -> None:
@@ -150,12 +150,12 @@ def ours(folder: Path) -> Iterator[Receiver]:
             assert answer.status_code == 202, answer.text
 
         workers = service.named(r"celery.* worker")
-        for one in workers:
-            one.suspend()
+        for worker in workers:
+            worker.suspend()
         web = service.named("gunicorn")
         yield Receiver("PneumoQueue", port, client, f"{service.url}/dicomweb/studies", archive, web)
-        for one in workers:
-            one.resume()
+        for worker in workers:
+            worker.resume()
 
 
 def _environment(service: Service) -> dict[str, str]:
@@ -177,79 +177,79 @@ def _wait_for_port(port: int) -> None:
         if subprocess.run([DCMTK["echoscu"], "127.0.0.1", str(port)], capture_output=True).returncode == 0:
             return
         time.sleep(0.1)
-    raise AssertionError(f"nothing listens at {port}")
+    raise AssertionError(f"nothing listens on port {port}")
 
 
-def test_throughput_beside_others(tmp_path: Path) -> None:
+def test_throughput_compared_to_others(tmp_path: Path) -> None:
     rates: dict[str, dict[str, float]] = {}
     with ExitStack() as stack:
         receivers = [stack.enter_context(one(tmp_path / one.__name__)) for one in (storescp, orthanc, ours)]
         for receiver in receivers:
             warm_up(receiver, tmp_path / f"first-{receiver.name}")
-        for number, way in enumerate([*(f"C-STORE, {count}" for count in ASSOCIATIONS), "STOW-RS", "ZIP accepted"]):
+        for number, method in enumerate([*(f"C-STORE, {count}" for count in ASSOCIATIONS), "STOW-RS", "ZIP accepted"]):
             files = write_set(tmp_path / f"set{number}")
             packed = tmp_path / f"set{number}.zip"
-            if way == "ZIP accepted":
-                with zipfile.ZipFile(packed, "w") as written:
+            if method == "ZIP accepted":
+                with zipfile.ZipFile(packed, "w") as archive:
                     for one in files:
-                        written.write(one, one.name)
+                        archive.write(one, one.name)
             for receiver in receivers:
                 started = time.perf_counter()
-                if way.startswith("C-STORE"):
-                    c_store(receiver, files, int(way.rpartition(" ")[2]))
-                elif way == "STOW-RS" and receiver.stow:
+                if method.startswith("C-STORE"):
+                    c_store(receiver, files, int(method.rpartition(" ")[2]))
+                elif method == "STOW-RS" and receiver.stow:
                     stow(receiver, files)
-                elif way == "ZIP accepted" and receiver.archive:
+                elif method == "ZIP accepted" and receiver.archive:
                     receiver.archive(packed)
                 else:
                     continue
-                rates.setdefault(way, {})[receiver.name] = IMAGES / (time.perf_counter() - started)
+                rates.setdefault(method, {})[receiver.name] = IMAGES / (time.perf_counter() - started)
             shutil.rmtree(tmp_path / f"set{number}")
     print(
         "\n| images a second | storescp | Orthanc | PneumoQueue | of storescp | of Orthanc |\n|---|---|---|---|---|---|"
     )
-    for way, of in rates.items():
-        own, scp, other = of["PneumoQueue"], of.get("storescp"), of["Orthanc"]
-        first = f"{scp:.0f} | {other:.0f} | {own:.0f} | {own / scp:.2f}" if scp else f"| {other:.0f} | {own:.0f} |"
-        print(f"| {way} | {first} | {own / other:.2f} |")
-    assert all(of["PneumoQueue"] > 0 for of in rates.values())
+    for method, by_receiver in rates.items():
+        own, scp, other = by_receiver["PneumoQueue"], by_receiver.get("storescp"), by_receiver["Orthanc"]
+        columns = f"{scp:.0f} | {other:.0f} | {own:.0f} | {own / scp:.2f}" if scp else f"| {other:.0f} | {own:.0f} |"
+        print(f"| {method} | {columns} | {own / other:.2f} |")
+    assert all(by_receiver["PneumoQueue"] > 0 for by_receiver in rates.values())
 
 
-def test_a_study_of_very_many_instances_takes_no_more_memory(tmp_path: Path) -> None:
-    one = modality.image(1, side=16, StudyInstanceUID=generate_uid())
+def test_a_study_with_many_instances_needs_no_more_memory(tmp_path: Path) -> None:
+    dataset = modality.image(1, side=16, StudyInstanceUID=generate_uid())
     with ours(tmp_path / "ours") as receiver:
         client, started = receiver.client, time.perf_counter()
-        used = []
+        memory = []
         for at in range(0, INSTANCES, 500):
             files = []
             for _ in range(min(500, INSTANCES - at)):
-                one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-                files.append(dicomweb.file(one))
+                dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+                files.append(dicomweb.file(dataset))
             headers = {"Content-Type": dicomweb.TYPE}
             answer = client.post(receiver.stow, content=dicomweb.body(*files), headers=headers)
             assert answer.status_code == 200, answer.text
-            used.append(_resident(receiver))
+            memory.append(_resident(receiver))
         stored = time.perf_counter() - started
-        found = set()
+        uids = set()
         for offset in range(0, INSTANCES, 1000):
             query = f"limit=1000&offset={offset}"
-            page = client.get(f"{receiver.stow}/{one.StudyInstanceUID}/instances?{query}")
-            found |= {row["00080018"]["Value"][0] for row in page.json()}
-            used.append(_resident(receiver))
+            page = client.get(f"{receiver.stow}/{dataset.StudyInstanceUID}/instances?{query}")
+            uids |= {row["00080018"]["Value"][0] for row in page.json()}
+            memory.append(_resident(receiver))
         searched = time.perf_counter() - started - stored
         size = 0
-        with client.stream("GET", f"{receiver.stow}/{one.StudyInstanceUID}") as answer:
+        with client.stream("GET", f"{receiver.stow}/{dataset.StudyInstanceUID}") as answer:
             for number, block in enumerate(answer.iter_bytes()):
                 size += len(block)
                 if number % 100 == 0:
-                    used.append(_resident(receiver))
+                    memory.append(_resident(receiver))
         print(
             f"\n{INSTANCES} instances: stored in {stored:.0f} s, listed in {searched:.1f} s, {size / 2**20:.0f} MB "
-            f"retrieved; web processes: {used[0] / 2**20:.0f} MB at first, {max(used) / 2**20:.0f} MB at most"
+            f"retrieved; web processes: {memory[0] / 2**20:.0f} MB at first, {max(memory) / 2**20:.0f} MB at most"
         )
-        assert len(found) == INSTANCES
+        assert len(uids) == INSTANCES
         assert size > INSTANCES * 16 * 16 * 2
-        assert max(used) - used[0] < GROWTH
+        assert max(memory) - memory[0] < GROWTH
 
 
 def _resident(receiver: Receiver) -> int:

@@ -1,6 +1,6 @@
-"""What it costs that stored files and commits survive a power cut, side by side in one run.
+"""The cost of storing files and commits such that they survive a power cut, compared in one run.
 
-The disk decides, so run it on the one in question:
+The disk decides, so run it on the disk in question:
 ``pytest -m benchmark -s tests/benchmarks/test_durability.py --basetemp=FOLDER``.
 """
 
@@ -48,31 +48,31 @@ with connection.cursor() as cursor:
 content = synthetic.xray_jpeg(1)
 def timed(work, items):
     started = time.perf_counter()
-    done = [work(item) for item in items]
-    return len(done) / (time.perf_counter() - started), done
+    results = [work(item) for item in items]
+    return len(results) / (time.perf_counter() - started), results
 guest = Identity(guest=uuid4())
 upload = lambda n: uploads.create_image(guest, SimpleUploadedFile(f"{n}.jpg", content), filename=f"{n}.jpg")
 upload(0)
-rate, made = timed(upload, range(60))
-prepared, _ = timed(lambda image: tasks.ingest(str(image.pk)), made)
+rate, images = timed(upload, range(60))
+prepared, _ = timed(lambda image: tasks.ingest(str(image.pk)), images)
 assert Image.objects.filter(status="ready").count() == 60
 print(rate, prepared)
 """
 
 
 def milliseconds(save: Callable[[list[str]], None], count: int) -> float:
-    """Per file, at the median of some rounds."""
-    taken = []
+    """Milliseconds for each file: the median of several rounds."""
+    times = []
     for _ in range(ROUNDS):
         names = [f"uploads/{name[:2]}/{name}.jpg" for name in (uuid4().hex for _ in range(count))]
         started = time.perf_counter()
         save(names)
-        taken.append((time.perf_counter() - started) / count * 1000)
-    return statistics.median(taken)
+        times.append((time.perf_counter() - started) / count * 1000)
+    return statistics.median(times)
 
 
 def test_saving_files(tmp_path: Path) -> None:
-    """Django's storage, which syncs nothing, beside files that are synced one by one and in batches."""
+    """Compare Django's storage, which syncs nothing, to syncing files one by one and in batches."""
     plain = FileSystemStorage(location=str(tmp_path / "plain"), allow_overwrite=True)
     durable = LocalStorage(location=str(tmp_path / "durable"), allow_overwrite=True)
 
@@ -92,26 +92,26 @@ def test_saving_files(tmp_path: Path) -> None:
 
 
 def test_uploads_and_preparation(tmp_path: Path) -> None:
-    """One process that accepts uploads and prepares them, with SQLite; each way in turns."""
-    ways = {
+    """One process accepts uploads and prepares them, with SQLite; the settings take turns."""
+    modes = {
         "neither synced": ("neither synced", "NORMAL"),
         "files synced, NORMAL": ("synced", "NORMAL"),
         "files synced, FULL": ("synced", "FULL"),
     }
-    rates: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    rates: dict[str, list[tuple[float, float]]] = {mode: [] for mode in modes}
     for turn in range(3):
-        for way, arguments in ways.items():
-            folder = tmp_path / f"{turn} {way}"
+        for mode, arguments in modes.items():
+            folder = tmp_path / f"{turn} {mode}"
             for name in ("media", "incoming"):
                 (folder / name).mkdir(parents=True)
             environment = {**service.prepare(folder), "LOG_LEVEL": "ERROR"}
             subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
             command = [sys.executable, "-W", "ignore", "-c", UPLOADS, *arguments]
-            made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-            assert made.returncode == 0, made.stderr
-            first, second = made.stdout.split()[-2:]
-            rates[way].append((float(first), float(second)))
+            completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+            assert completed.returncode == 0, completed.stderr
+            first, second = completed.stdout.split()[-2:]
+            rates[mode].append((float(first), float(second)))
     print(f"\none process, a JPEG of {len(synthetic.xray_jpeg(1)) // 1000} kB:   uploads/s  prepared/s")
-    for way, found in rates.items():
-        uploads, prepared = (statistics.median(values) for values in zip(*found, strict=True))
-        print(f"{way:<32} {uploads:12.1f} {prepared:11.1f}")
+    for mode, pairs in rates.items():
+        uploads, prepared = (statistics.median(values) for values in zip(*pairs, strict=True))
+        print(f"{mode:<32} {uploads:12.1f} {prepared:11.1f}")

@@ -1,9 +1,10 @@
-"""`python -m tests.benchmarks.peers [PEER/ENGINE …]`: this service beside other ways to serve the same network.
+"""`python -m tests.benchmarks.peers [PEER/ENGINE …]`: compare this service to other ways to serve the same network.
 
-Each server is started, measured by the same load and stopped, one after the other, this service with its usual engine
-first and last. Every run adds its figures to a file, of which ``--table`` makes the table in docs/performance.md.
-`make bench-peers` installs what the peers need and runs all. ``--open SECONDS`` also sends images to each server for so
-long at 0.5, 0.8, 0.95 and 1.1 times the rate that it has just reached, whether they are answered or not.
+The servers are started, measured with the same load and stopped one after the other; this service with its usual engine
+is the first and the last. Every run adds its figures to a file, from which ``--table`` makes the table in
+docs/performance.md. `make bench-peers` installs the peers' packages and runs all. ``--open SECONDS`` also sends images
+to each server for that time at 0.5, 0.8, 0.95 and 1.1 times the rate that it has just reached, without waiting for
+answers.
 """
 
 import argparse
@@ -29,32 +30,34 @@ from tests.service import ROOT, bundle, free_ports, running
 RESULTS = ROOT / "docs" / "figures" / "peers.json"
 OWN = "pneumoqueue"
 PYTHON = str(ROOT / ".venv-peers" / "bin" / "python")
-#: The module that serves each peer, and the path that it takes images at.
+#: The module of each peer, and the path to which images are sent.
 PEERS = {
     "report": ("report", "/predict"),
     "celery": ("celery_front", "/predict"),
     "litserve": ("litserve_server", "/predict"),
     "mosec": ("mosec_server", "/inference"),
 }
-#: The engine that `make run` has on this processor, and the report's.
+#: The engine that `make run` uses on this processor, and that of the report.
 ENGINES = ("openvino" if machine.has_integers() else "mnn", "keras")
 USUAL = f"{OWN}/{ENGINES[0]}"
-#: Of what a server reaches, the rates at which images are sent whether they are answered or not.
+#: Fractions of the rate that a server reaches; at these rates images are sent without waiting for answers.
 SHARES = (0.5, 0.8, 0.95, 1.1)
 ALL = [f"{name}/{engine}" for engine in ENGINES for name in (*PEERS, OWN) if f"{name}/{engine}" != USUAL]
 IMAGES = 64
-#: Tasks that are sent before Celery's worker is killed.
+#: Number of tasks that are sent before Celery's worker is killed.
 SENT = 16
 START_SECONDS = 120
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("servers", nargs="*", metavar="PEER/ENGINE", help=f"of {', '.join(ALL)}; all without one")
+    parser.add_argument("servers", nargs="*", metavar="PEER/ENGINE", help=f"of {', '.join(ALL)}; default: all")
     parser.add_argument("--images", type=int, default=IMAGES)
-    parser.add_argument("--open", type=float, default=0, help="seconds of each fixed rate", metavar="SECONDS")
+    parser.add_argument(
+        "--open", type=float, default=0, help="seconds for which images are sent at each fixed rate", metavar="SECONDS"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file that this run is added to")
-    parser.add_argument("--table", action="store_true", help="print the table of what was measured")
+    parser.add_argument("--table", action="store_true", help="only print the table of all runs")
     args = parser.parse_args()
     runs = json.loads(args.results.read_text()) if args.results.exists() else []
     if not args.table:
@@ -65,52 +68,52 @@ def main() -> None:
 
 
 def contents(count: int) -> list[bytes]:
-    """X-rays at full resolution, or made ones where there are none."""
+    """X-rays at full resolution, real if the data set is available, otherwise synthetic."""
     files = sorted(DATA.glob("originals/*/*.jpeg"))[:count]
-    some = [file.read_bytes() for file in files] or [synthetic.xray_jpeg(seed, (1300, 1000)) for seed in range(30)]
-    return (some * (count // len(some) + 1))[:count]
+    distinct = [file.read_bytes() for file in files] or [synthetic.xray_jpeg(seed, (1300, 1000)) for seed in range(30)]
+    return (distinct * (count // len(distinct) + 1))[:count]
 
 
 def run(servers: Sequence[str], images: Sequence[bytes], seconds: float) -> dict[str, Any]:
-    """Measure servers, and this service before and after."""
+    """Measure servers, and this service before and after them."""
     figures: dict[str, list[dict[str, float]]] = {}
     for server in (USUAL, *servers, USUAL):
         name, engine = server.split("/")
-        found = own(engine, images, seconds) if name == OWN else peer(name, engine, images, seconds)
-        print(server, found, flush=True)
-        figures.setdefault(server, []).append(found)
+        result = measure_own(engine, images, seconds) if name == OWN else measure_peer(name, engine, images, seconds)
+        print(server, result, flush=True)
+        figures.setdefault(server, []).append(result)
     if "celery" in str(servers):
-        figures["celery, killed"] = [killed(ENGINES[0], images[:SENT])]
+        figures["celery, killed"] = [count_lost(ENGINES[0], images[:SENT])]
     return {
         "processor": machine.processor(), "cores": machine.cores(), "bundle": bundle().name, "images": len(images),
         "figures": figures,
     }  # fmt: skip
 
 
-def own(engine: str, images: Sequence[bytes], seconds: float) -> dict[str, float]:
+def measure_own(engine: str, images: Sequence[bytes], seconds: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), ENGINE=engine) as service:
-        asks = load.service(clients.token(service))
-        return measured(service.url.removeprefix("http://"), asks, [load.as_form(one) for one in images], seconds)
+        send = load.service(clients.token(service))
+        return measure(service.url.removeprefix("http://"), send, [load.as_form(one) for one in images], seconds)
 
 
-def peer(name: str, engine: str, images: Sequence[bytes], seconds: float) -> dict[str, float]:
+def measure_peer(name: str, engine: str, images: Sequence[bytes], seconds: float) -> dict[str, float]:
     with serving(name, engine) as address:
-        return measured(address, load.peer(PEERS[name][1]), [load.as_json(one) for one in images], seconds)
+        return measure(address, load.peer(PEERS[name][1]), [load.as_json(one) for one in images], seconds)
 
 
-def measured(address: str, asks: load.Asks, bodies: Sequence[bytes], seconds: float) -> dict[str, float]:
-    """As :func:`load.measure`; with seconds, also at rates of what that reached, named ``p50 at 0.5`` and so on."""
-    found = load.measure(address, asks, bodies)
+def measure(address: str, send: load.Send, bodies: Sequence[bytes], seconds: float) -> dict[str, float]:
+    """Figures of :func:`load.measure`; with ``seconds`` also those at fixed rates, named ``p50 at 0.5`` and so on."""
+    results = load.measure(address, send, bodies)
     for share in SHARES if seconds else ():
-        late = load.at_rate(address, asks, bodies, share * found["images_per_second"], seconds)
-        found |= {f"{name} at {share}": value for name, value in late.items()}
-    return found
+        at_rate = load.at_rate(address, send, bodies, share * results["images_per_second"], seconds)
+        results |= {f"{name} at {share}": value for name, value in at_rate.items()}
+    return results
 
 
-def killed(engine: str, images: Sequence[bytes]) -> dict[str, float]:
-    """How many tasks plain Celery does not answer whose worker is killed at its first result, and started again.
+def count_lost(engine: str, images: Sequence[bytes]) -> dict[str, float]:
+    """Count the tasks that plain Celery does not answer if its worker is killed at the first result and restarted.
 
-    The one that was being read is lost. Those that the worker had fetched come back after an hour, Redis' default.
+    The task that was being read is lost. Tasks that the worker had fetched come back after an hour, Redis' default.
     """
     with ExitStack() as stack:
         environment = stack.enter_context(broker(engine))
@@ -124,10 +127,10 @@ def killed(engine: str, images: Sequence[bytes]) -> dict[str, float]:
                 time.sleep(0.1)
             os.killpg(process.pid, signal.SIGKILL)
         with worker(environment):
-            # Whatever still waits in the queue comes before this one.
+            # All tasks that still wait in the queue are processed before this one.
             load.peer(PEERS["celery"][1])(connection, load.as_json(images[0]))
-            seen = done(connection)
-    return {"sent": len(images), "not_answered": len(images) - seen}
+            answered = done(connection)
+    return {"sent": len(images), "not_answered": len(images) - answered}
 
 
 def done(connection: HTTPConnection) -> int:
@@ -136,7 +139,7 @@ def done(connection: HTTPConnection) -> int:
 
 @contextmanager
 def serving(name: str, engine: str) -> Iterator[str]:
-    """Start a peer, wait until it answers, and stop it at the end; its address."""
+    """Start a peer, wait until it answers, and stop it at the end; yield its address."""
     with ExitStack() as stack:
         if name == "celery":
             environment = stack.enter_context(broker(engine))
@@ -150,7 +153,7 @@ def serving(name: str, engine: str) -> Iterator[str]:
 
 
 def wait_for(attempt: Callable[[], object]) -> None:
-    """Try again until it succeeds."""
+    """Repeat an attempt until it succeeds."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -167,22 +170,22 @@ def settings(engine: str) -> dict[str, str]:
     return {
         **os.environ, "ENGINE": engine, "MODEL_BUNDLE": str(bundle()), "PORT": port,
         "MOSEC_PORT": port, "MOSEC_TIMEOUT": str(1000 * load.SECONDS),
-        # As this service's infer worker has it.
+        # The same as for this service's infer worker.
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }  # fmt: skip
 
 
 @contextmanager
 def broker(engine: str) -> Iterator[dict[str, str]]:
-    """Redis without a disk, for Celery."""
+    """Run Redis without a disk, for Celery; yield the environment."""
     [port] = free_ports(1)
-    with started([str(redis_server()), "--port", str(port), "--save", ""], dict(os.environ)):
+    with process_group([str(redis_server()), "--port", str(port), "--save", ""], dict(os.environ)):
         yield {**settings(engine), "REDIS_URL": f"redis://127.0.0.1:{port}/0"}
 
 
 @contextmanager
 def front(module: str, environment: dict[str, str]) -> Iterator[str]:
-    with started([PYTHON, "-m", f"tests.benchmarks.peers.{module}"], environment):
+    with process_group([PYTHON, "-m", f"tests.benchmarks.peers.{module}"], environment):
         yield f"127.0.0.1:{environment['PORT']}"
 
 
@@ -190,13 +193,13 @@ def front(module: str, environment: dict[str, str]) -> Iterator[str]:
 def worker(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     tasks = "tests.benchmarks.peers.celery_tasks"
     command = [PYTHON, "-m", "celery", "-A", tasks, "worker", "--concurrency=1", "--loglevel=WARNING"]
-    with started(command, environment) as process:
+    with process_group(command, environment) as process:
         yield process
 
 
 @contextmanager
-def started(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A program with all that it starts."""
+def process_group(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program; at the end stop it and all its descendants."""
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -1,4 +1,4 @@
-"""What takes images for plain Celery: Flask, which waits for the task's result, or only sends the task."""
+"""Plain Celery's web front: a Flask application that waits for a task's result, or only sends the task."""
 
 from flask import Flask, request
 

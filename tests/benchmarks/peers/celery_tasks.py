@@ -1,4 +1,4 @@
-"""Plain Celery: a task for each image, and a worker with one process, whose engine has all processors."""
+"""Plain Celery: a task for each image, and a worker with one process, whose engine uses all processors."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""LitServe with its batching: images are prepared one by one and read together."""
+"""LitServe with its batching: images are prepared one by one and read in batches."""
 
 from typing import Any
 

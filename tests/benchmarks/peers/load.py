@@ -1,5 +1,5 @@
-"""The same load for every server: one client that has nothing beside it, then many at once, and images at a fixed rate,
-however long their answers take.
+"""The load for every server: first one client alone, then many at once, and images at a fixed rate, however long their
+answers take.
 """
 
 import base64
@@ -16,95 +16,95 @@ import httpx
 import numpy as np
 
 CLIENTS, ALONE, SECONDS = 16, 8, 120
-#: Requests that may be open at a fixed rate; each has a thread here.
+#: Most open requests at a fixed rate; each has its own thread.
 OPEN = 400
 FORM = {"Content-Type": "multipart/form-data; boundary=peers"}
 
-#: Sends one image and waits for its answer; makes no more of it than that it is there.
-Asks = Callable[[HTTPConnection, bytes], None]
+#: A function that sends one image, waits for its answer and checks that it is valid.
+Send = Callable[[HTTPConnection, bytes], None]
 
 
-def measure(address: str, asks: Asks, bodies: Sequence[bytes]) -> dict[str, float]:
-    """Images a second and seconds for an image of :data:`CLIENTS` clients, and of one alone (``idle``).
+def measure(address: str, send: Send, bodies: Sequence[bytes]) -> dict[str, float]:
+    """Images a second and seconds for an image with :data:`CLIENTS` clients, and seconds with one client (``idle``).
 
     Args:
-        address: the server's, ``host:port``.
-        asks: sends an image.
-        bodies: of the requests.
+        address: the server's address, ``host:port``.
+        send: sends an image.
+        bodies: the bodies of the requests.
     """
     connection = HTTPConnection(address, timeout=SECONDS)
-    idle = [_seconds(connection, asks, body) for body in bodies[:ALONE]]
-    left = iter(bodies)
+    idle = [_seconds(connection, send, body) for body in bodies[:ALONE]]
+    remaining = iter(bodies)
     started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        lists = list(pool.map(lambda _: list(_client(address, asks, left)), range(CLIENTS)))
+        times_by_client = list(pool.map(lambda _: list(_client(address, send, remaining)), range(CLIENTS)))
     rate = len(bodies) / (time.perf_counter() - started)
-    p50, p95, p99 = np.percentile([seconds for each in lists for seconds in each], (50, 95, 99)).tolist()
+    p50, p95, p99 = np.percentile([seconds for times in times_by_client for seconds in times], (50, 95, 99)).tolist()
     return {"images_per_second": rate, "p50": p50, "p95": p95, "p99": p99, "idle": float(np.median(idle))}
 
 
-def at_rate(address: str, asks: Asks, bodies: Sequence[bytes], rate: float, seconds: float) -> dict[str, float]:
-    """Seconds for an image that is sent at a fixed rate, from the moment at which it was due.
+def at_rate(address: str, send: Send, bodies: Sequence[bytes], rate: float, seconds: float) -> dict[str, float]:
+    """Seconds for an image that is sent at a fixed rate, counted from the time at which it was due.
 
-    Clients that wait for an answer before they send again slow down with the server, and hide its queue. Locust has
-    only such clients; a thread for each request needs no second set of adapters.
+    Clients that wait for an answer before they send again slow down with the server, and so hide its queue. Locust
+    has only such clients. With a thread for each request the same adapters serve both measurements.
 
     Args:
-        address: as for :func:`measure`, likewise the next two.
-        asks: sends an image.
-        bodies: of the requests, in turns.
+        address: the server's address, ``host:port``.
+        send: sends an image.
+        bodies: the bodies of the requests, in turns.
         rate: images a second.
-        seconds: that images are sent for.
+        seconds: time for which images are sent.
 
     Returns:
-        ``p50``, ``p95``, ``p99``, and how many images were ``left`` when the last one was sent.
+        ``p50``, ``p95``, ``p99``, and the number of images without an answer when the last one was sent (``left``).
     """
-    own = threading.local()
-    number = max(1, round(rate * seconds))
+    local = threading.local()
+    total = max(1, round(rate * seconds))
     started = time.perf_counter()
 
-    def ask(place: int) -> float:
-        if not hasattr(own, "connection"):
-            own.connection = HTTPConnection(address, timeout=SECONDS)
-        asks(own.connection, bodies[place % len(bodies)])
-        return time.perf_counter() - (started + place / rate)
+    def send_at(number: int) -> float:
+        if not hasattr(local, "connection"):
+            local.connection = HTTPConnection(address, timeout=SECONDS)
+        send(local.connection, bodies[number % len(bodies)])
+        return time.perf_counter() - (started + number / rate)
 
-    sent = []
+    futures = []
     with ThreadPoolExecutor(OPEN) as pool:
-        for place in range(number):
-            time.sleep(max(0.0, started + place / rate - time.perf_counter()))
-            sent.append(pool.submit(ask, place))
-        left = sum(not one.done() for one in sent)
-    p50, p95, p99 = np.percentile([one.result() for one in sent], (50, 95, 99)).tolist()
-    return {"p50": p50, "p95": p95, "p99": p99, "left": left}
+        for number in range(total):
+            time.sleep(max(0.0, started + number / rate - time.perf_counter()))
+            futures.append(pool.submit(send_at, number))
+        unanswered = sum(not future.done() for future in futures)
+    p50, p95, p99 = np.percentile([future.result() for future in futures], (50, 95, 99)).tolist()
+    return {"p50": p50, "p95": p95, "p99": p99, "left": unanswered}
 
 
-def _client(address: str, asks: Asks, left: Iterator[bytes]) -> Iterator[float]:
+def _client(address: str, send: Send, remaining: Iterator[bytes]) -> Iterator[float]:
     connection = HTTPConnection(address, timeout=SECONDS)
-    for body in left:
-        yield _seconds(connection, asks, body)
+    for body in remaining:
+        yield _seconds(connection, send, body)
     connection.close()
 
 
-def _seconds(connection: HTTPConnection, asks: Asks, body: bytes) -> float:
+def _seconds(connection: HTTPConnection, send: Send, body: bytes) -> float:
     started = time.perf_counter()
-    asks(connection, body)
+    send(connection, body)
     return time.perf_counter() - started
 
 
 def as_json(content: bytes) -> bytes:
-    """A peer's request: the image in base64."""
+    """The body of a peer's request: the image in base64."""
     return json.dumps({"image": base64.b64encode(content).decode()}).encode()
 
 
 def as_form(content: bytes) -> bytes:
-    """PneumoQueue's request: the image as a form."""
+    """The body of PneumoQueue's request: the image as a form."""
     request = httpx.Request("POST", "http://service", files={"file": ("x.jpeg", content)}, headers=FORM)
     return request.read()
 
 
-def peer(path: str) -> Asks:
-    """Asks a peer at a path, whose answer is the probability."""
+def peer(path: str) -> Send:
+    """A function that sends an image to a peer's path; the answer holds the probability."""
 
     def ask(connection: HTTPConnection, body: bytes) -> None:
         probability = answer(connection, "POST", path, body, {"Content-Type": "application/json"})["probability"]
@@ -113,15 +113,15 @@ def peer(path: str) -> Asks:
     return ask
 
 
-def service(token: str) -> Asks:
-    """Uploads an image to PneumoQueue and waits for its result."""
-    known = {"Authorization": f"Token {token}"}
+def service(token: str) -> Send:
+    """A function that uploads an image to PneumoQueue and waits for its result."""
+    headers = {"Authorization": f"Token {token}"}
 
     def ask(connection: HTTPConnection, body: bytes) -> None:
-        found = answer(connection, "POST", "/api/v1/images/", body, {**known, **FORM})
-        while found["status"] not in ("succeeded", "failed"):
-            found = answer(connection, "GET", f"{urlsplit(found['url']).path}?wait=30", b"", known)
-        assert found["status"] == "succeeded", found
+        job = answer(connection, "POST", "/api/v1/images/", body, {**headers, **FORM})
+        while job["status"] not in ("succeeded", "failed"):
+            job = answer(connection, "GET", f"{urlsplit(job['url']).path}?wait=30", b"", headers)
+        assert job["status"] == "succeeded", job
 
     return ask
 
@@ -133,7 +133,7 @@ def answer(connection: HTTPConnection, method: str, path: str, body: bytes, head
         AssertionError: for any other status.
     """
     connection.request(method, path, body, headers)
-    got = connection.getresponse()
-    content = got.read()
-    assert got.status in (200, 202), content
+    response = connection.getresponse()
+    content = response.read()
+    assert response.status in (200, 202), content
     return json.loads(content)

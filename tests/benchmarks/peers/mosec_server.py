@@ -1,4 +1,4 @@
-"""mosec with its batching: two processes prepare images, and one reads them together."""
+"""mosec with its batching: several processes prepare images, and one reads them in batches."""
 
 import os
 from typing import Any
@@ -20,7 +20,7 @@ class Read(mosec.Worker):
         self.engine = reading.engine()
 
     def forward(self, data: list[np.ndarray]) -> list[dict[str, float]]:
-        return [{"probability": float(one[1])} for one in self.engine.predict(np.stack(data))]
+        return [{"probability": float(probabilities[1])} for probabilities in self.engine.predict(np.stack(data))]
 
 
 if __name__ == "__main__":

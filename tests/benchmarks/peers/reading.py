@@ -1,4 +1,4 @@
-"""What every peer does with an image: it decodes base64, prepares the image and reads it, with this project's code."""
+"""Code that all peers share: they decode base64, prepare the image and read it with this project's code."""
 
 import base64
 import os
@@ -14,9 +14,9 @@ from ml.pictures.preprocess import to_input
 
 BUNDLE = Bundle.read(Path(os.environ["MODEL_BUNDLE"]))
 ENGINE, PORT = os.environ["ENGINE"], int(os.environ["PORT"])
-#: As PneumoQueue's.
+#: The same as PneumoQueue's.
 MAX_BATCH = 16
-#: How long a batch waits for more images, in seconds.
+#: Seconds for which a batch waits for more images.
 BATCH_SECONDS = 0.02
 
 

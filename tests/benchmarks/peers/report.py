@@ -9,8 +9,8 @@ from ml.pictures.preprocess import to_tensor
 from tests.benchmarks.peers import reading
 
 app = Flask(__name__)
-# MNN's modules are for one thread at a time.
-one = threading.Lock()
+# Only one thread may use MNN's modules at a time.
+lock = threading.Lock()
 
 if reading.ENGINE == "keras":
     model = reading.BUNDLE.load_model()
@@ -21,7 +21,7 @@ else:
     engine = reading.engine()
 
     def probability(image: np.ndarray) -> float:
-        with one:
+        with lock:
             return float(engine.predict(image[None])[0, 1])
 
 

@@ -1,4 +1,4 @@
-"""The figures of all runs as tables for docs/performance.md."""
+"""Prints the figures of all runs as tables for docs/performance.md."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -6,17 +6,18 @@ from typing import Any
 
 
 def of_each_processor(runs: Sequence[dict[str, Any]], shares: Sequence[float]) -> Iterator[str]:
-    """A table for each kind of processor.
+    """Yield a table for each kind of processor.
 
     Args:
-        shares: of what a server reached, the rates that images were sent at whether they were answered or not.
+        runs: the figures of all runs.
+        shares: fractions of a server's highest rate at which images were sent without waiting for answers.
     """
-    for processor in dict.fromkeys(one["processor"] for one in runs):
-        yield f"{processor}\n\n{table([one for one in runs if one['processor'] == processor], shares)}"
+    for processor in dict.fromkeys(run["processor"] for run in runs):
+        yield f"{processor}\n\n{table([run for run in runs if run['processor'] == processor], shares)}"
 
 
 def table(runs: Sequence[dict[str, Any]], shares: Sequence[float]) -> str:
-    """Medians as rows of a table, each beside this service with its usual engine in the same run."""
+    """A table of medians; each server is compared to this service with its usual engine in the same run."""
     rows: dict[str, list[dict[str, float]]] = {}
     for one in runs:
         figures = {server: found for server, found in one["figures"].items() if "/" in server}
@@ -28,9 +29,9 @@ def table(runs: Sequence[dict[str, Any]], shares: Sequence[float]) -> str:
     lines = ["| server/engine | images/s | p50 | p95 | p99 | one alone | this service reads |", "|---" * 7 + "|"]
     for server, found in rows.items():
         columns = ("images_per_second", "p50", "p95", "p99", "idle", "ratio")
-        reached, *seconds, ratio = (statistics.median(figure[column] for figure in found) for column in columns)
+        rate_reached, *seconds, ratio = (statistics.median(figure[column] for figure in found) for column in columns)
         times = "" if server == usual else f"{ratio:.2f} × as many"
-        lines.append(f"| {server} | {reached:.1f} | {' | '.join(f'{one:.2f} s' for one in seconds)} | {times} |")
+        lines.append(f"| {server} | {rate_reached:.1f} | {' | '.join(f'{one:.2f} s' for one in seconds)} | {times} |")
     at_rates = {server: [one for one in found if f"p50 at {shares[0]}" in one] for server, found in rows.items()}
     if any(at_rates.values()):
         lines += [
@@ -39,8 +40,8 @@ def table(runs: Sequence[dict[str, Any]], shares: Sequence[float]) -> str:
             "|---" * 5 + "|",
         ]
         lines += [_at_rates(server, found, shares) for server, found in at_rates.items() if found]
-    killings = [lost for one in runs for lost in one["figures"].get("celery, killed", ())]
-    lines += [f"Killed, plain Celery did not answer {lost['not_answered']} of {lost['sent']}" for lost in killings]
+    kills = [lost for one in runs for lost in one["figures"].get("celery, killed", ())]
+    lines += [f"Killed, plain Celery did not answer {lost['not_answered']} of {lost['sent']}" for lost in kills]
     return "\n".join(lines)
 
 
