@@ -1,4 +1,4 @@
-"""The whole stack in containers, made once for all tests of this folder and thrown away after them."""
+"""The whole stack in containers, started once for all tests of this folder and removed after them."""
 
 import json
 import os
@@ -20,9 +20,9 @@ from compose.local.resources import free_port
 from tests import guard
 
 ROOT = Path(__file__).resolve().parents[2]
-#: From nothing to all containers well; a slow machine loads TensorFlow for a minute.
+#: Seconds until all containers are healthy; a slow machine loads TensorFlow for a minute.
 START_SECONDS = 600
-#: Those that go on; migrate runs to its end.
+#: Services that keep running; migrate ends.
 SERVICES = (
     "proxy",
     "web",
@@ -39,7 +39,7 @@ SERVICES = (
 
 @cache
 def engine_missing() -> str:
-    """Why no container can be started; empty where one can."""
+    """The reason why no container can be started; empty if one can."""
     try:
         engine.from_env().ping()
     except engine.errors.DockerException as error:
@@ -48,7 +48,7 @@ def engine_missing() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip before any fixture is made: those of pytest-celery fail, and do not skip, where there is no engine."""
+    """Skip before fixtures are set up: without an engine those of pytest-celery fail instead of skipping."""
     in_containers = [item for item in items if item.get_closest_marker("docker")]
     if in_containers and (reason := engine_missing()):
         for item in in_containers:
@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def compose_command() -> list[str]:
-    """docker-compose, or Docker's own successor of it; there is an engine, but its commands may not be installed."""
+    """The command of docker-compose or its successor in Docker. Even with an engine it may not be installed."""
     if not shutil.which("docker"):
         pytest.skip("there is no docker command")
     if shutil.which("docker-compose"):
@@ -67,9 +67,9 @@ def compose_command() -> list[str]:
 
 
 def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    completed = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout.strip()
 
 
 @dataclass
@@ -77,9 +77,9 @@ class Stack:
     """A project of docker-compose.
 
     Attributes:
-        command: what runs docker-compose for it.
-        environment: what it is run with; the variables of docker-compose.yml among them.
-        start_seconds: for each service, from its container's start to the health check that found it well.
+        command: the docker-compose command with its options.
+        environment: environment of that command, with the variables of docker-compose.yml.
+        start_seconds: seconds from the start of each service's container to its first successful health check.
     """
 
     command: list[str]
@@ -89,11 +89,11 @@ class Stack:
     start_seconds: dict[str, float] = field(default_factory=dict)
 
     def compose(self, *arguments: str, check: bool = True) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             [*self.command, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
         )
-        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
+        assert not check or completed.returncode == 0, completed.stdout[-3000:] + completed.stderr[-3000:]
+        return completed.stdout
 
     def containers(self, service: str) -> list[str]:
         return self.compose("ps", "-q", service).split()
@@ -103,57 +103,59 @@ class Stack:
         return str(state["Health"]["Status"] if state["Running"] else state["Status"])
 
     def seconds_to_health(self, container: str) -> float:
-        """From a container's start to the first of its last health checks that found it well."""
+        """Seconds from a container's start to the first successful health check that its log still has."""
         state = json.loads(docker("inspect", "--format={{json .State}}", container))
-        well = [entry["End"] for entry in state["Health"]["Log"] if entry["ExitCode"] == 0]
-        return (_moment(well[0]) - _moment(state["StartedAt"])).total_seconds()
+        passed = [entry["End"] for entry in state["Health"]["Log"] if entry["ExitCode"] == 0]
+        return (_time(passed[0]) - _time(state["StartedAt"])).total_seconds()
 
     def wait_until_healthy(self, *services: str, seconds: float = START_SECONDS) -> None:
-        """Wait until all containers of these services, or of all, are healthy."""
+        """Wait until all containers of these services, by default of all services, are healthy."""
         started = time.monotonic()
-        left = set(services or SERVICES)
-        while left:
-            for service in sorted(left):
+        waiting = set(services or SERVICES)
+        while waiting:
+            for service in sorted(waiting):
                 found = self.containers(service)
                 if found and all(self.health(container) == "healthy" for container in found):
                     self.start_seconds[service] = max(map(self.seconds_to_health, found))
-                    left.discard(service)
-            assert time.monotonic() - started < seconds, f"not well: {left}\n{self.compose('logs', '--tail=20', *left)}"
+                    waiting.discard(service)
+            assert time.monotonic() - started < seconds, (
+                f"not healthy: {waiting}\n{self.compose('logs', '--tail=20', *waiting)}"
+            )
             time.sleep(1)
 
     def manage(self, code: str) -> str:
-        """What a line of Python prints in Django's shell, in the running web container."""
-        done = self.compose("exec", "-T", "web", "python", "manage.py", "shell", "--no-imports", "-c", code)
-        return done.strip().splitlines()[-1]
+        """The output of a line of Python in Django's shell in the running web container."""
+        completed = self.compose("exec", "-T", "web", "python", "manage.py", "shell", "--no-imports", "-c", code)
+        return completed.strip().splitlines()[-1]
 
 
-def _moment(text: str) -> datetime:
-    """Docker's moments have more digits after the second than Python reads."""
+def _time(text: str) -> datetime:
+    """Parse a time of Docker, which has more digits after the second than Python reads."""
     return datetime.fromisoformat(text[:26] + "+00:00")
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack as `make env` and docker-compose make it, on a free port and under a name of its own."""
+    """Run the stack as `make env` and docker-compose do, on a free port and with a name of its own."""
     command = compose_command()
     folder = tmp_path_factory.mktemp("stack")
     (folder / "compose").mkdir()
     shutil.copy(ROOT / "compose" / "make-env.sh", folder / "compose")
     shutil.copy(ROOT / ".env.example", folder)
     subprocess.run(["sh", str(folder / "compose" / "make-env.sh")], check=True, capture_output=True)
-    made = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", (folder / ".env").read_text(), re.MULTILINE))
+    secrets = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", (folder / ".env").read_text(), re.MULTILINE))
     port = free_port()
     stack = Stack(
         [*command, "--project-name", f"{guard.container_prefix()}stack", "--env-file", str(folder / ".env")],
         {
-            **{name: value for name, value in os.environ.items() if name not in made},
+            **{name: value for name, value in os.environ.items() if name not in secrets},
             "HTTP_PORT": f"127.0.0.1:{port}",
             "LOGIN_RATE": "100000/min",
-            # A storage driver without layers copies the whole of an image for each container.
+            # A storage driver without layers copies the whole image for each container.
             "COMPOSE_HTTP_TIMEOUT": "600",
         },
         f"http://127.0.0.1:{port}",
-        made["ADMIN_PASSWORD"],
+        secrets["ADMIN_PASSWORD"],
     )
     try:
         stack.compose("build")

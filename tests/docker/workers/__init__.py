@@ -1,1 +1,1 @@
-"""The project's own worker image against real brokers and a real database, by pytest-celery."""
+"""The project's worker image with real brokers and a real database, by pytest-celery."""

@@ -1,4 +1,4 @@
-"""What a test does to the service, in a container whose settings it needs: `python -m tests.docker.workers.clinic`."""
+"""Commands that tests run in a container, with its settings: `python -m tests.docker.workers.clinic COMMAND`."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import django
 
 
 def upload(count: str) -> list[str]:
-    """Upload images as the API would."""
+    """Upload images as the API does."""
     from django.core.files.uploadedfile import SimpleUploadedFile
 
     from tests import synthetic
@@ -30,7 +30,7 @@ def upload(count: str) -> list[str]:
 
 
 def report() -> dict[str, object]:
-    """All images by status, the errors among them, and how many results there are."""
+    """The numbers of images by status and by error code, and the number of results."""
     from webapp.studies.models import Image, Reading
 
     return {
@@ -41,14 +41,14 @@ def report() -> dict[str, object]:
 
 
 def reconcile() -> dict[str, object]:
-    """What beat has done every few seconds."""
+    """Do what beat does every few seconds."""
     from webapp.ops import services
 
     return dict(services.reconcile())
 
 
 def clear() -> None:
-    """Forget all images."""
+    """Delete all images."""
     from webapp.studies.models import Image
 
     Image.objects.all().delete()

@@ -1,4 +1,4 @@
-"""Containers of the workers' own image, and what they need."""
+"""Containers of the worker image, and the servers that they need."""
 
 import json
 import os
@@ -25,10 +25,10 @@ from pytest_docker_tools.wrappers import Container
 
 from tests.service import ROOT
 
-#: How long a test waits for its images; a worker loads TensorFlow and the model first.
+#: Seconds that a test waits for its images; a worker loads TensorFlow and the model first.
 SECONDS = 180
 
-# One network for all tests, since the database stays.
+# One network for all tests, because they share the database.
 default_pytest_celery_network = network(scope="session")
 
 worker_image = build(path=str(ROOT), dockerfile="compose/Dockerfile", target="worker", tag="pneumoqueue-worker:tests")
@@ -57,18 +57,18 @@ def celery_broker(request: pytest.FixtureRequest) -> Iterator[CeleryTestBroker]:
 
 @pytest.fixture
 def celery_backend_cluster() -> None:
-    """Results are in the database; Celery keeps none."""
+    """No backend: results are in the database, and Celery stores none."""
 
 
 @pytest.fixture
 def default_rabbitmq_broker_env() -> dict[str, str]:
-    """Its log to the standard output, where pytest-celery looks for the end of its start."""
+    """Log to the standard output, where pytest-celery looks for the message of a completed start."""
     return {"RABBITMQ_LOGS": "-"}
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The storage that all share. The images' user is not the one who runs the tests."""
+    """The storage that all containers share. It is writable for all, as the image has another user than the tests."""
     folder = tmp_path_factory.mktemp("files")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o777)
@@ -77,10 +77,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Clinic:
-    """The service beside its workers.
+    """The rest of the service, next to its workers.
 
     Attributes:
-        container: where its commands run, since the settings and the owner of the files are the containers'.
+        container: the container that runs the commands, as it has the settings and owns the files.
     """
 
     container: Container
@@ -92,54 +92,54 @@ class Clinic:
         assert status == 0, errors
         return json.loads(out.splitlines()[-1])
 
-    def wait(self, done: Callable[[dict[str, Any]], bool], *, reconciling: bool = False) -> dict[str, Any]:
-        """Ask until the report is as it should be; the last report where it never is."""
+    def wait(self, condition: Callable[[dict[str, Any]], bool], *, reconciling: bool = False) -> dict[str, Any]:
+        """Repeat the report until the condition holds, or the time is over; return the last report."""
         deadline = time.monotonic() + SECONDS
         reconciled = 0.0
         while True:
-            # As often as beat does: workers count as gone when several reconciliations pass without a sign of them.
+            # As often as beat does: a worker counts as gone if several reconciliations pass without a sign of it.
             if reconciling and time.monotonic() > reconciled + settings.RECONCILE_SECONDS:
                 self("reconcile")
                 reconciled = time.monotonic()
             report: dict[str, Any] = self("report")
-            if done(report) or time.monotonic() > deadline:
+            if condition(report) or time.monotonic() > deadline:
                 return report
             time.sleep(1)
 
 
 @pytest.fixture(scope="session")
 def migrated(database: Container, files: Path) -> dict[str, str]:
-    """The environment outside of the containers, with a database that has its tables."""
+    """Migrate the database; return the environment for commands outside the containers."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
         "DATABASE_URL": "postgres://clinic:of-the-test@{}:{}/clinic".format(*database.get_addr("5432/tcp")),
         "DATA_DIR": str(files),
         "SECRET_KEY": "of-the-tests-in-containers",
-        # So that what a worker lost is found within the test's time.
+        # So that lost work is found within the test's time.
         "RESEND_AFTER_SECONDS": "5",
     }
     deadline = time.monotonic() + 60
     while True:
-        made = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "manage.py", "migrate", "--verbosity=0"],
             cwd=ROOT, env=environment, check=False, capture_output=True, text=True,
         )  # fmt: skip
-        if made.returncode == 0:
+        if completed.returncode == 0:
             return environment
-        assert time.monotonic() < deadline, made.stderr
+        assert time.monotonic() < deadline, completed.stderr
         time.sleep(1)
 
 
 @pytest.fixture
 def clinic(ingest_container: Container) -> Iterator[Clinic]:
-    made = Clinic(ingest_container)
-    made("clear")
-    yield made
-    made("clear")
+    clinic = Clinic(ingest_container)
+    clinic("clear")
+    yield clinic
+    clinic("clear")
 
 
 class ProjectsWorker(CeleryWorkerContainer):
-    """A container of the worker image. What is run in it is the image's, or the role's, and no file is put into it."""
+    """A container of the worker image. It runs the command of the image or the role, and no file is copied into it."""
 
     @property
     def ready_prompt(self) -> str:
@@ -150,9 +150,9 @@ class ProjectsWorker(CeleryWorkerContainer):
 def worker_environment(
     migrated: dict[str, str], database: Container, celery_broker: CeleryTestBroker
 ) -> dict[str, str]:
-    kept = ("SECRET_KEY", "RESEND_AFTER_SECONDS")
+    names = ("SECRET_KEY", "RESEND_AFTER_SECONDS")
     return {
-        **{name: migrated[name] for name in kept},
+        **{name: migrated[name] for name in names},
         "DATABASE_URL": f"postgres://clinic:of-the-test@{database.id[:12]}:5432/clinic",
         "BROKER_URL": celery_broker.config()["url"],
         "MAX_BATCH": "4",
@@ -199,6 +199,6 @@ def celery_worker_cluster(
 ) -> Iterator[CeleryWorkerCluster]:
     """One worker that prepares and two that read."""
     containers = (ingest_container, infer_container, infer_second_container)
-    cluster = CeleryWorkerCluster(*[CeleryTestWorker(each, app=None) for each in containers])
+    cluster = CeleryWorkerCluster(*[CeleryTestWorker(member, app=None) for member in containers])
     yield cluster
     cluster.teardown()

@@ -1,4 +1,4 @@
-"""Several workers of the project's image, on each broker: work is shared, and nothing is lost or done twice."""
+"""Several workers of the project's image with each broker share the work, lose nothing and do nothing twice."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def all_read(report: dict[str, Any]) -> bool:
     return bool(report["statuses"] == {"succeeded": IMAGES})
 
 
-def read_by(worker: CeleryTestWorker) -> int:
+def read_count(worker: CeleryTestWorker) -> int:
     return worker.logs().count(" read in a batch of ")
 
 
@@ -30,19 +30,19 @@ def test_two_workers_share_the_work(celery_setup: CeleryTestSetup, clinic: Clini
     clinic("upload", str(IMAGES))
     assert_each_once(clinic.wait(all_read))
     _, first, second = celery_setup.worker_cluster
-    assert read_by(first) > 0
-    assert read_by(second) > 0
+    assert read_count(first) > 0
+    assert read_count(second) > 0
 
 
-def test_a_killed_worker_loses_nothing(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
+def test_no_image_is_lost_when_a_worker_is_killed(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
     clinic("upload", str(IMAGES))
     clinic.wait(lambda report: report["results"] > 0)
     celery_setup.worker_cluster[1].kill()
     assert_each_once(clinic.wait(all_read, reconciling=True))
 
 
-def test_a_restarted_broker_loses_nothing(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
-    """It comes back empty: no broker is configured here to persist messages."""
+def test_no_image_is_lost_when_the_broker_restarts(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
+    """The broker comes back empty: here none is configured to persist messages."""
     clinic("upload", str(IMAGES))
     clinic.wait(lambda report: report["results"] > 0)
     celery_setup.broker.restart()
