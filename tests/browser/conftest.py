@@ -1,4 +1,4 @@
-"""A headless Chromium."""
+"""Fixtures of the tests in a headless Chromium."""
 
 import os
 import shutil
@@ -22,9 +22,9 @@ from playwright.sync_api import (
 
 from tests import synthetic
 
-#: Mozilla's library that drives Firefox is installed on Linux on x86-64 only.
+#: Mozilla's library that drives Firefox is installed only on Linux on x86-64.
 collect_ignore = [] if find_spec("marionette_driver") else ["test_firefox.py"]
-#: A line without any room.
+#: The upload speed that stands for a lost connection.
 LOST = 0
 
 
@@ -54,21 +54,21 @@ def launched(playwright: Playwright) -> Browser:
     params=[pytest.param((1280, 800), id="1280"), pytest.param((390, 844), id="390", marks=pytest.mark.long)]
 )
 def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
-    """A fresh browser session, in the size of a desk and of a phone."""
+    """A new browser session in the size of a desktop screen, and in that of a phone."""
     width, height = request.param
-    made = browser.new_context(viewport={"width": width, "height": height}, service_workers="block")
-    made.set_default_timeout(60_000)
-    yield made
-    made.close()
+    context = browser.new_context(viewport={"width": width, "height": height}, service_workers="block")
+    context.set_default_timeout(60_000)
+    yield context
+    context.close()
 
 
 def is_broken(message: ConsoleMessage) -> bool:
-    """Whether a message is an error of the page, not Chromium's note of an answer such as 404."""
+    """Whether a message is an error of the page, and not Chromium's report of an answer such as 404."""
     return message.type == "error" and not message.text.startswith("Failed to load resource: the server responded")
 
 
 def watched(page: Page, broken: list[str]) -> Page:
-    """A page that notes whether a script or style of it threw, broke the security policy or wrote an error."""
+    """Record in `broken` what goes wrong on a page: exceptions, violations of the security policy, logged errors."""
     page.on("pageerror", lambda error: broken.append(str(error)))
     page.on("console", lambda message: broken.append(message.text) if is_broken(message) else None)
     return page
@@ -76,7 +76,7 @@ def watched(page: Page, broken: list[str]) -> Page:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that fails the test if something of it broke, see :func:`watched`."""
+    """A page whose errors fail the test, see :func:`watched`."""
     broken: list[str] = []
     yield watched(context.new_page(), broken)
     assert not broken
@@ -84,7 +84,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture
 def someone(browser: Browser) -> Iterator[Callable[[], Page]]:
-    """Opens a page in a browser session of its own, as a further person does; it is watched as ``page`` is."""
+    """A function that opens a page in a new browser session, for another person; its errors fail the test too."""
     broken: list[str] = []
     sessions: list[BrowserContext] = []
 
@@ -106,9 +106,9 @@ def devtools(page: Page) -> CDPSession:
 
 @pytest.fixture
 def drop(page: Page, devtools: CDPSession) -> Callable[..., None]:
-    """Drop files, folders or, as ``items``, other things on the page, as the mouse does."""
+    """A function that drops files, folders or other things (``items``) on the page, as the mouse does."""
 
-    def act(*paths: Path, items: list[dict[str, str]] | None = None) -> None:
+    def drop_on_page(*paths: Path, items: list[dict[str, str]] | None = None) -> None:
         box = page.locator("#upload").bounding_box()
         assert box
         data = {"items": items or [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
@@ -116,23 +116,23 @@ def drop(page: Page, devtools: CDPSession) -> Callable[..., None]:
         for kind in ("dragEnter", "dragOver", "drop"):
             devtools.send("Input.dispatchDragEvent", {"type": kind, **place})
 
-    return act
+    return drop_on_page
 
 
 @pytest.fixture
-def line(devtools: CDPSession) -> Callable[[int], None]:
-    """Give the page a line with this much room for uploads, in bytes a second."""
+def throttle(devtools: CDPSession) -> Callable[[int], None]:
+    """A function that limits the page's upload speed, in bytes a second."""
 
-    def to(upload: int) -> None:
+    def limit(upload: int) -> None:
         conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": upload or -1}
         devtools.send("Network.emulateNetworkConditions", {"offline": upload == LOST, **conditions})
 
-    return to
+    return limit
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with X-rays ``0.jpeg`` to ``3.jpeg``, ``notes.jpg`` that is a text, and ``ward.zip``."""
+    """A folder with X-rays ``0.jpeg`` to ``3.jpeg``, a text named ``notes.jpg``, and ``ward.zip``."""
     folder = tmp_path_factory.mktemp("uploads")
     for seed in range(4):
         (folder / f"{seed}.jpeg").write_bytes(synthetic.xray_jpeg(seed, (1300, 1100)))
@@ -144,7 +144,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shot(page: Page):
-    """Save a picture of the page in the folder that the variable SCREENSHOTS names, if it does."""
+    """A function that saves a screenshot in the folder that the variable SCREENSHOTS names, if that is set."""
 
     def save(name: str) -> None:
         if folder := os.environ.get("SCREENSHOTS"):

@@ -1,4 +1,4 @@
-"""The viewer's modules on a page of their own, without the service."""
+"""Opens a page with the viewer's modules, without the service."""
 
 import mimetypes
 
@@ -14,9 +14,9 @@ def open_modules(page: Page, html: str = "", **files: bytes) -> None:
     """Open a page that can import the modules, by names such as ``/viewer-view.js``.
 
     Args:
-        page: in which.
+        page: the page to open it in.
         html: the body of the page.
-        files: what it can load besides, by name with a ``_`` for the dot.
+        files: further files that it can load, by name with a ``_`` for the dot.
     """
     pictures = {name.replace("_", "."): content for name, content in files.items()}
 

@@ -1,4 +1,4 @@
-"""Steps that several journeys have in common."""
+"""Steps that several tests share."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.service import Service
 
 PASSWORD = "a long enough password"
-#: The drawn chests of these tests are no real ones, which a bundle may notice.
+#: The tests' chests are drawn. A bundle may notice that and call them unusable.
 VERDICT = re.compile("signs of pneumonia|unclear|not a usable chest x-ray", re.IGNORECASE)
 
 
@@ -22,7 +22,7 @@ def link_mailed_to(service: Service, address: str) -> str:
 
 
 def register(service: Service, page: Page, name: str, invitation: str = "") -> Page:
-    """Register, by an invitation's link if there is one, and verify the address."""
+    """Register, with an invitation's link if there is one, and confirm the address."""
     address = f"{name}@clinic.example"
     page.goto(invitation or service.url)
     page.get_by_role("main" if invitation else "banner").get_by_role("link", name="Register").click()
@@ -47,14 +47,14 @@ def sign_in(service: Service, page: Page, name: str, password: str) -> Page:
 
 
 def choose(page: Page, name: str, entry: str) -> None:
-    """An entry of the user menu."""
+    """Click an entry of the user menu."""
     page.locator("summary", has_text=name).click()
     menu = page.locator(".menu")
     menu.get_by_role("link", name=entry).or_(menu.get_by_role("button", name=entry)).click()
 
 
 def make_department(admin: Page, name: str) -> None:
-    """Make a department, as an administrator, and open its page."""
+    """Create a department as an administrator, and open its page."""
     choose(admin, "admin", "Departments")
     admin.get_by_label("Name", exact=True).fill(name)
     admin.get_by_label("Short name").fill(name.lower().replace(" ", "-"))
@@ -63,7 +63,7 @@ def make_department(admin: Page, name: str) -> None:
 
 
 def invite(manager: Page, role: str) -> str:
-    """Make an invitation on a department's page; its link."""
+    """Create an invitation on a department's page; return its link."""
     form = manager.locator("form", has_text="Invite someone")
     form.get_by_label("Role").select_option(role)
     form.get_by_role("button", name="Make an invitation").click()
@@ -71,21 +71,23 @@ def invite(manager: Page, role: str) -> str:
 
 
 def api(page: Page, path: str) -> Any:
-    """What the API answers to whom a page belongs."""
+    """The API's answer to the person who is signed in on a page."""
     answer = page.request.get(path)
     assert answer.ok, answer.status
     return answer.json()
 
 
-def as_if_usable(service: Service, page: Page) -> None:
-    """Show the result of an image's page as :func:`make_usable` makes it."""
+def show_as_usable(service: Service, page: Page) -> None:
+    """Change the result of an image's page by :func:`make_usable`, and show it."""
     make_usable(service, page.url)
     page.reload()
 
 
 def make_usable(service: Service, url: str) -> None:
-    """Change the result of an image's page as if the chest were none that is drawn: the model's check has not noticed
-    it, and its map has a strongest place, which drawn chests need not have."""
+    """Change the result of an image's page to one of a real chest.
+
+    The model's check may notice drawn chests, and their maps need not have a strongest place.
+    """
     image = UUID(url.rstrip("/").rsplit("/", 1)[-1]).hex
     strongest = bytes(255 if 5 <= row < 8 and 3 <= column < 6 else 0 for row in range(14) for column in range(14))
     with closing(sqlite3.connect(service.data_dir / "db.sqlite3", timeout=20)) as database, database:
@@ -103,5 +105,5 @@ def no_sideways_scroll(page: Page) -> None:
 
 
 def slower() -> float:
-    """How many times longer an answer takes where more programs want a processor than there are."""
+    """The factor by which answers take longer if more programs run than there are processors."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -1,4 +1,4 @@
-"""A person's way from a guest to an account with a second factor and a passkey."""
+"""A guest creates an account, and adds a second factor and a passkey."""
 
 import re
 from collections.abc import Callable
@@ -15,19 +15,19 @@ pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
 
 
 def plug_in_authenticator(page: Page) -> None:
-    """Give the browser a passkey's keeper, such as a telephone with a fingerprint."""
+    """Give the browser an authenticator that stores passkeys, like a telephone with a fingerprint reader."""
     session = page.context.new_cdp_session(page)
     session.send("WebAuthn.enable")
     options = {"protocol": "ctap2", "transport": "internal", "automaticPresenceSimulation": True}
-    can = {"hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True}
-    session.send("WebAuthn.addVirtualAuthenticator", {"options": options | can})
+    abilities = {"hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True}
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": options | abilities})
 
 
-def test_from_a_guest_to_a_passkey(service: Service, page: Page, files: Path, shot) -> None:
+def test_a_guest_registers_and_signs_in_with_a_passkey(service: Service, page: Page, files: Path, shot) -> None:
     width = page.viewport_size["width"] if page.viewport_size else 0
     name = f"eve{width}"
     address = f"{name}@clinic.example"
-    # Browsers know passkeys on localhost, and not at an IP address.
+    # Browsers support passkeys on localhost, but not on an IP address.
     url = service.url.replace("127.0.0.1", "localhost")
     plug_in_authenticator(page)
 
@@ -82,21 +82,21 @@ def test_from_a_guest_to_a_passkey(service: Service, page: Page, files: Path, sh
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.locator("summary", has_text=name)).to_be_visible()
 
-    give_second_factor(page, name, address, code_of(secret, later=30))
+    sign_in_again(page, name, address, code_of(secret, later=30))
     expect(page.locator("summary", has_text=name)).to_be_visible()
     page.goto(image)
     expect(page.locator("main")).to_contain_text("1.jpeg")
 
-    give_second_factor(page, name, address, recovery_code)
+    sign_in_again(page, name, address, recovery_code)
     expect(page.locator("summary", has_text=name)).to_be_visible()
-    give_second_factor(page, name, address, recovery_code)
-    expect(page.locator("main")).to_contain_text("Incorrect code")  # it works once
+    sign_in_again(page, name, address, recovery_code)
+    expect(page.locator("main")).to_contain_text("Incorrect code")  # a recovery code works only once
     no_sideways_scroll(page)
     shot("second-factor")
 
 
-def give_second_factor(page: Page, name: str, address: str, code: str) -> None:
-    """Sign out, and in again by the password and a code."""
+def sign_in_again(page: Page, name: str, address: str, code: str) -> None:
+    """Sign out, and sign in again with the password and a code."""
     choose(page, name, "Sign out")
     page.get_by_role("link", name="Sign in").click()
     page.get_by_label("User name or e-mail").fill(address)
@@ -107,7 +107,7 @@ def give_second_factor(page: Page, name: str, address: str, code: str) -> None:
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
-def test_what_is_sent_before_and_after_signing_in_is_found_in_the_list(
+def test_images_sent_before_and_after_signing_in_are_listed(
     service: Service, someone: Callable[[], Page], files: Path
 ) -> None:
     page = register(service, someone(), "fay")
@@ -117,17 +117,17 @@ def test_what_is_sent_before_and_after_signing_in_is_found_in_the_list(
         page.set_input_files("#files", files / name)
         page.wait_for_url("**/images/*/")
 
-    def found() -> list[str]:
+    def listed() -> list[str]:
         page.get_by_role("banner").get_by_role("link", name="Images").click()
         page.wait_for_url("**/images/")
         return page.locator(".entry-name > a").all_inner_texts()
 
     send("0.jpeg")
-    assert found() == ["0.jpeg"]
+    assert listed() == ["0.jpeg"]
     choose(page, "fay", "Sign out")
-    assert found() == []
+    assert listed() == []
     send("1.jpeg")
-    assert found() == ["1.jpeg"]
+    assert listed() == ["1.jpeg"]
     sign_in(service, page, "fay", PASSWORD)
     expect(page.locator(".messages")).to_contain_text("1 image from before you signed in is now yours.")
-    assert found() == ["1.jpeg", "0.jpeg"]
+    assert listed() == ["1.jpeg", "0.jpeg"]

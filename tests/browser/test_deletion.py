@@ -1,4 +1,4 @@
-"""What a person deletes is gone: from the storage, from the database, and from the browser."""
+"""Deleted images are removed from the storage, the database and the browser."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -20,19 +20,19 @@ pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
 
 
 @dataclass
-class Place:
-    """A running service, and the names of all files in its storage."""
+class Storage:
+    """A running service, and a function that lists the names of all files in its storage."""
 
     service: Service
     files: Callable[[], set[str]]
 
 
 @pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.long)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "folder":
         service: Service = request.getfixturevalue("service")
         media = service.data_dir / "media"
-        yield Place(service, lambda: {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()})
+        yield Storage(service, lambda: {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()})
         return
     with servers.s3() as store:
         client = boto3.client(
@@ -49,25 +49,25 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
         mail = f"filemail:///{tmp_path / 'mail'}"
         with running(tmp_path, REGISTRATION="open", EMAIL_URL=mail, **store) as service:
-            yield Place(service, keys)
+            yield Storage(service, keys)
 
 
 def rows_naming(service: Service, ids: list[str]) -> list[str]:
-    """The rows that name one of the ids, but for those of the audit, which outlive what they name."""
-    wanted = {text for one in ids for text in (one, UUID(one).hex)}
+    """The rows that contain one of the ids, except for audit entries, which stay after a deletion."""
+    texts = {text for pk in ids for text in (pk, UUID(pk).hex)}
     with closing(sqlite3.connect(service.data_dir / "db.sqlite3", timeout=20)) as database:
         rows = [line for line in database.iterdump() if line.startswith("INSERT") and '"audit_' not in line]
-    return [row for row in rows if any(text in row for text in wanted)]
+    return [row for row in rows if any(text in row for text in texts)]
 
 
-def asked(page: Page, pictures: list[str], cache: str) -> set[int]:
-    """The statuses with which pictures come, asked for by one of fetch's modes of the browser's cache."""
-    ask = 'async ([url, cache]) => (await fetch(url, {cache, mode: "same-origin"})).status'
-    return {page.evaluate(ask, [url, cache]) for url in pictures}
+def fetch_statuses(page: Page, pictures: list[str], cache: str) -> set[int]:
+    """The statuses of pictures when they are fetched with a cache mode of the browser."""
+    script = 'async ([url, cache]) => (await fetch(url, {cache, mode: "same-origin"})).status'
+    return {page.evaluate(script, [url, cache]) for url in pictures}
 
 
 def send_study(page: Page, service: Service, number: int) -> str:
-    """Upload a ZIP of so many images and wait until they are read; the study's page."""
+    """Upload a ZIP of `number` images and wait until they are read; return the URL of the study's page."""
     page.goto(service.url)
     packed = synthetic.zip_of({f"{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(number)})
     page.set_input_files("#files", {"name": "ward.zip", "mimeType": "application/zip", "buffer": packed})
@@ -84,7 +84,7 @@ def send_image(page: Page, service: Service, file: Path) -> str:
     return page.url
 
 
-def of_patient(page: Page, url: str, identifier: str) -> None:
+def assign_patient(page: Page, url: str, identifier: str) -> None:
     page.goto(url)
     page.get_by_role("link", name="Edit", exact=True).click()
     page.get_by_label("Patient's identifier").fill(identifier)
@@ -92,52 +92,53 @@ def of_patient(page: Page, url: str, identifier: str) -> None:
     expect(page.get_by_role("link", name=identifier)).to_be_visible()
 
 
-def delete(page: Page, place: Place, url: str, images: list[dict[str, Any]], says: list[str]) -> None:
-    """Delete what has a page, after the browser has kept its pictures, and look whether something is left."""
+def delete(page: Page, storage: Storage, url: str, images: list[dict[str, Any]], messages: list[str]) -> None:
+    """Delete the object of a page after the browser has cached its pictures, and check that nothing remains."""
     ids = [url.rstrip("/").rsplit("/", 1)[-1], *(image["id"] for image in images)]
     pictures = [image[name] for image in images for name in ("preview_url", "input_url", "heatmap_url") if image[name]]
-    stored = [name for name in place.files() if any(one in name for one in ids)]
-    assert len(stored) >= 2 * len(images)  # the upload, the model's input, and a preview where the upload is none
-    assert rows_naming(place.service, ids)
+    stored = [name for name in storage.files() if any(pk in name for pk in ids)]
+    # The upload, the model's input, and a preview unless the upload serves as one.
+    assert len(stored) >= 2 * len(images)
+    assert rows_naming(storage.service, ids)
     page.goto(url)
-    assert asked(page, pictures, "default") == {200}
-    assert asked(page, pictures, "only-if-cached") == {200}
+    assert fetch_statuses(page, pictures, "default") == {200}
+    assert fetch_statuses(page, pictures, "only-if-cached") == {200}
     page.get_by_role("link", name="Delete", exact=True).click()
-    for line in says:
-        expect(page.locator("main")).to_contain_text(line)
+    for message in messages:
+        expect(page.locator("main")).to_contain_text(message)
     page.get_by_role("button", name="Delete", exact=True).click()
-    page.wait_for_url(lambda now: not now.endswith("/delete/"))
-    assert not place.files() & set(stored)
-    assert rows_naming(place.service, ids) == []
-    # The browser has not even kept what it would show without asking, as it does when one goes back.
-    assert asked(page, pictures, "force-cache") == {404}
+    page.wait_for_url(lambda current: not current.endswith("/delete/"))
+    assert not storage.files() & set(stored)
+    assert rows_naming(storage.service, ids) == []
+    # The browser's cache has no copy either, which it could show without a request, as when a person goes back.
+    assert fetch_statuses(page, pictures, "force-cache") == {404}
     answer = page.goto(url)
     assert answer
     assert answer.status == 404
 
 
-def test_an_image_a_study_and_a_patient_are_deleted_with_all_that_belongs_to_them(
-    place: Place, someone: Callable[[], Page], files: Path
+def test_images_studies_and_patients_are_deleted_completely(
+    storage: Storage, someone: Callable[[], Page], files: Path
 ) -> None:
-    service, page = place.service, register(place.service, someone(), "dora")
+    service, page = storage.service, register(storage.service, someone(), "dora")
 
     def images_of(url: str) -> list[dict[str, Any]]:
         return api(page, f"{url.replace(service.url, f'{service.url}/api/v1')}images/")["results"]
 
     image = send_image(page, service, files / "0.jpeg")
     study = send_study(page, service, 3)
-    theirs, their_study = send_image(page, service, files / "1.jpeg"), send_study(page, service, 2)
-    for url in (theirs, their_study):
-        of_patient(page, url, "P-7")
+    patients_image, patients_study = send_image(page, service, files / "1.jpeg"), send_study(page, service, 2)
+    for url in (patients_image, patients_study):
+        assign_patient(page, url, "P-7")
     alone = api(page, image.replace("/images/", "/api/v1/images/"))
-    delete(page, place, image, [alone], ["images: 1"])
-    delete(page, place, study, images_of(study), ["studies: 1", "images: 3"])
+    delete(page, storage, image, [alone], ["images: 1"])
+    delete(page, storage, study, images_of(study), ["studies: 1", "images: 3"])
     page.goto(f"{service.url}/patients/")
     page.get_by_role("link", name="P-7").click()
     page.wait_for_url("**/patients/*/")
-    of_them = [*images_of(their_study), api(page, theirs.replace("/images/", "/api/v1/images/"))]
-    delete(page, place, page.url, of_them, ["patients: 1", "studies: 1", "images: 3"])
-    for gone in (theirs, their_study):
-        answer = page.goto(gone)
+    patients_images = [*images_of(patients_study), api(page, patients_image.replace("/images/", "/api/v1/images/"))]
+    delete(page, storage, page.url, patients_images, ["patients: 1", "studies: 1", "images: 3"])
+    for url in (patients_image, patients_study):
+        answer = page.goto(url)
         assert answer
         assert answer.status == 404

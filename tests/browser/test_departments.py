@@ -1,4 +1,4 @@
-"""People of a department as they work together, each in a browser of their own."""
+"""The people of a department work together, each in a separate browser session."""
 
 import csv
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Someone = Callable[[], Page]
 
 
 @pytest.mark.long
-def test_a_manager_invites_a_reader_who_reviews_what_an_uploader_sent(
+def test_a_manager_invites_a_reader_who_reviews_an_uploaders_images(
     service: Service, someone: Someone, files: Path
 ) -> None:
     admin = sign_in(service, someone(), "admin", service.admin_password)
@@ -44,9 +44,9 @@ def test_a_manager_invites_a_reader_who_reviews_what_an_uploader_sent(
     expect(reader.locator(".answer h1")).to_have_text(VERDICT)
     reader.get_by_role("button", name="Pneumonia", exact=True).click()
     expect(reader.get_by_role("button", name="Pneumonia", exact=True)).to_have_attribute("aria-pressed", "true")
-    # A reader reads: what belongs to the department stays as it is.
-    for may_not in ("Edit", "Share", "Delete"):
-        expect(reader.get_by_role("link", name=may_not, exact=True)).to_have_count(0)
+    # A reader can only read, and cannot change the department's images.
+    for action in ("Edit", "Share", "Delete"):
+        expect(reader.get_by_role("link", name=action, exact=True)).to_have_count(0)
 
     uploader.reload()
     expect(uploader.locator(".entry", has_text="1.jpeg")).to_contain_text("by a reader")
@@ -65,7 +65,7 @@ def test_a_manager_invites_a_reader_who_reviews_what_an_uploader_sent(
 
 
 @pytest.mark.long
-def test_a_departments_operating_point_counts_for_its_later_results_alone(
+def test_a_departments_operating_point_applies_only_to_its_later_results(
     service: Service, someone: Someone, files: Path
 ) -> None:
     admin = sign_in(service, someone(), "admin", service.admin_password)
@@ -83,22 +83,22 @@ def test_a_departments_operating_point_counts_for_its_later_results_alone(
         expect(manager.locator(".answer h1")).to_have_text(VERDICT)
         return manager.url.replace("/images/", "/api/v1/images/")
 
-    def point(image: str) -> tuple[Any, ...]:
-        found = api(manager, image)
-        return found["operating_point"], found["threshold"], found["finished_at"]
+    def point_of(image: str) -> tuple[Any, ...]:
+        result = api(manager, image)
+        return result["operating_point"], result["threshold"], result["finished_at"]
 
-    before = send("Ward 1", "0.jpeg")
-    as_it_was = point(before)
+    first = send("Ward 1", "0.jpeg")
+    point_before = point_of(first)
     manager.goto(f"{service.url}/departments/ward-1/settings/")
     manager.get_by_label("Operating point").select_option("screening")
     no_sideways_scroll(manager)
     manager.get_by_role("button", name="Save").click()
     expect(manager.locator("h1")).to_have_text("Ward 1")
 
-    after = point(send("Ward 1", "1.jpeg"))
-    assert after[0] == "screening"
-    assert after[1] < as_it_was[1]
+    point_after = point_of(send("Ward 1", "1.jpeg"))
+    assert point_after[0] == "screening"
+    assert point_after[1] < point_before[1]
     for owner, name in (("Ward 2", "2.jpeg"), ("myself only", "3.jpeg")):
-        assert point(send(owner, name))[:2] == as_it_was[:2]
-    assert point(before) == as_it_was
-    assert as_it_was[0] != "screening"
+        assert point_of(send(owner, name))[:2] == point_before[:2]
+    assert point_of(first) == point_before
+    assert point_before[0] != "screening"

@@ -1,4 +1,4 @@
-"""The form of a destination shows what belongs to the chosen protocol and sign-in."""
+"""The form of a destination shows only the fields for the chosen protocol and sign-in."""
 
 import pytest
 from django.template.loader import render_to_string
@@ -9,11 +9,11 @@ from webapp.dicom.pages import DestinationForm
 
 pytestmark = pytest.mark.browser
 
-BOTH = {"name", "protocol", "sends", "enabled"}
+COMMON = {"name", "protocol", "sends", "enabled"}
 DICOM = {"host", "port", "called_ae", "calling_ae", "tls", "commitment", "retrieves"}
 
 
-def shown(page: Page) -> set[str]:
+def visible_fields(page: Page) -> set[str]:
     fields = page.locator("form [name]").all()
     return {str(field.get_attribute("name")) for field in fields if field.is_visible()}
 
@@ -24,18 +24,18 @@ def open_form(page: Page, form: DestinationForm) -> None:
     page.set_content(f'<style>{style}</style><form class="form">{fields}</form>')
 
 
-def test_only_what_the_protocol_and_the_sign_in_need_is_asked_for(page: Page) -> None:
+def test_only_fields_for_the_protocol_and_the_sign_in_are_shown(page: Page) -> None:
     open_form(page, DestinationForm())
-    assert shown(page) == BOTH | DICOM
+    assert visible_fields(page) == COMMON | DICOM
     page.locator("[name=protocol]").select_option("stow")
-    assert shown(page) == BOTH | {"url", "sign_in"}
+    assert visible_fields(page) == COMMON | {"url", "sign_in"}
     page.locator("[name=sign_in]").select_option("bearer")
-    assert shown(page) == BOTH | {"url", "sign_in", "secret"}
+    assert visible_fields(page) == COMMON | {"url", "sign_in", "secret"}
     page.locator("[name=sign_in]").select_option("basic")
-    assert shown(page) == BOTH | {"url", "sign_in", "sign_in_name", "secret"}
+    assert visible_fields(page) == COMMON | {"url", "sign_in", "sign_in_name", "secret"}
 
 
-def test_a_field_with_a_mistake_stays_in_sight(page: Page) -> None:
+def test_a_field_with_an_error_stays_visible(page: Page) -> None:
     form = DestinationForm({"name": "PACS", "protocol": "stow", "host": "no host!", "port": "104"})
     open_form(page, form)
     expect(page.locator("[name=host]")).to_be_visible()

@@ -1,4 +1,4 @@
-"""What was uploaded is found again, and shared."""
+"""Uploaded images are found and shared."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_an_image_is_found_by_search_and_filter_and_shared_by_a_link(
     page.get_by_label("Status").select_option("read")
     page.get_by_role("button", name="Find").click()
     expect(page).to_have_url(re.compile("search=1.jpe.*status=succeeded"))
-    expect(page.locator(".entry")).to_have_count(1)  # those of the ZIP begin with its folder
+    expect(page.locator(".entry")).to_have_count(1)  # the names of the ZIP's images begin with its folder
     page.get_by_text("More filters").click()
     page.get_by_label("Sorted").select_option("oldest first")
     shot("images-filters")
@@ -48,18 +48,18 @@ def test_an_image_is_found_by_search_and_filter_and_shared_by_a_link(
     link = page.get_by_label("The link is ready").input_value()
     no_sideways_scroll(page)
     shot("share")
-    elsewhere = browser.new_context(viewport=page.viewport_size, service_workers="block")
-    shared = elsewhere.new_page()
+    other_session = browser.new_context(viewport=page.viewport_size, service_workers="block")
+    shared = other_session.new_page()
     shared.goto(link)
     expect(shared.locator(".answer h1")).to_have_text(VERDICT)
     width = shared.get_by_alt_text("The uploaded X-ray").evaluate(
         "async (image) => { await image.decode(); return image.naturalWidth }"
     )
     assert width == 1300
-    assert elsewhere.cookies() == []
+    assert other_session.cookies() == []
     page.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("Nobody except")).to_be_visible()
     answer = shared.reload()
     assert answer
     assert answer.status == 404
-    elsewhere.close()
+    other_session.close()

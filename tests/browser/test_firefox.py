@@ -1,4 +1,4 @@
-"""What people do most often, in Firefox. Everything else is tried in Chromium."""
+"""The most frequent actions, in Firefox. All others are tested in Chromium."""
 
 import os
 import re
@@ -29,12 +29,12 @@ MAP_IS_DRAWN = """
 def browser() -> Iterator[Firefox]:
     with firefox.running() as started:
         yield started
-    assert Path(os.devnull).is_char_device(), "a driver that deletes its log, as root"
+    assert Path(os.devnull).is_char_device(), "the driver has deleted its log, as root"
 
 
 @pytest.fixture
 def fox(browser: Firefox, service: Service) -> Iterator[Firefox]:
-    """The browser of somebody new; a page that breaks fails the test."""
+    """The browser of a new person; errors of pages fail the test."""
     browser.open(service.url)
     browser.forget()
     browser.open(service.url)
@@ -48,7 +48,7 @@ def zoom(fox: Firefox) -> int:
     return int(found[1])
 
 
-def test_an_upload_shows_its_result_and_is_looked_at_closely(service: Service, fox: Firefox, tmp_path: Path) -> None:
+def test_an_upload_shows_its_result_and_the_viewer_works(service: Service, fox: Firefox, tmp_path: Path) -> None:
     (tmp_path / "chest.jpeg").write_bytes(synthetic.xray_jpeg(5, (2600, 2200)))
     fox.choose("#files", tmp_path / "chest.jpeg")
     fox.wait_for_url("/images/")
@@ -67,7 +67,7 @@ def test_an_upload_shows_its_result_and_is_looked_at_closely(service: Service, f
     fox.keys("0", viewer)
     fox.wait_for(".viewer-state", f"Zoom {fitted} %")
     fox.keys("i", viewer)
-    assert fox.found("[data-do=invert]").get_attribute("aria-pressed") == "true"
+    assert fox.find("[data-do=invert]").get_attribute("aria-pressed") == "true"
     fox.drag(viewer, (40, 30), button=2)
     fox.wait_for(".viewer-state", re.compile(r"window \d+ %, level \d+ %"))
     fox.keys("r", viewer)
@@ -75,7 +75,7 @@ def test_an_upload_shows_its_result_and_is_looked_at_closely(service: Service, f
     fox.wheel(viewer, -300)
     fox.wait_for(".viewer-state", re.compile(rf"^Zoom (?!{fitted} )"))
     fox.keys("m", viewer)
-    assert fox.found("#rests").get_property("checked")
+    assert fox.find("#rests").get_property("checked")
     fox.wait_for_script(MAP_IS_DRAWN)
     fox.shot("map")
 
@@ -92,7 +92,7 @@ def test_a_folder_becomes_a_study(fox: Firefox, tmp_path: Path) -> None:
     fox.shot("study")
 
 
-def test_someone_registers_and_reads_by_keyboard(service: Service, fox: Firefox) -> None:
+def test_a_person_registers_and_reads_by_keyboard(service: Service, fox: Firefox) -> None:
     fox.click("header a", "Register")
     fox.fill("email", "renard@clinic.example")
     fox.fill("password1", PASSWORD)
@@ -105,28 +105,28 @@ def test_someone_registers_and_reads_by_keyboard(service: Service, fox: Firefox)
     fox.wait_for("header summary", "renard")
     fill_ward(service, "foxes", ["renard"], 3)
     fox.open(f"{service.url}/worklist/")
-    fox.found(".entry")
+    fox.find(".entry")
     fox.keys("j")
     fox.keys(Keys.ENTER, ":focus")
     fox.wait_for_url("/worklist/images/")
-    seen = [fox.found("#worklist-image").get_attribute("data-pk")]
+    opened = [fox.find("#worklist-image").get_attribute("data-pk")]
     fox.keys("j")
-    fox.wait_for_url(f"/worklist/images/(?!{seen[0]})")
+    fox.wait_for_url(f"/worklist/images/(?!{opened[0]})")
     fox.keys("k")
-    fox.wait_for_url(f"/worklist/images/{seen[0]}")
+    fox.wait_for_url(f"/worklist/images/{opened[0]}")
     for key in "121":
         before = fox.url
         fox.keys(key)
         fox.wait_for_url(f"^(?!{re.escape(before)})")
     fox.wait_for(".empty", "Everything is read.")
-    with clients.admin(service) as by:
-        said = by.get(f"/api/v1/images/{seen[0]}/reviews/").json()
-    assert [(one["reviewer"], one["verdict"]) for one in said] == [("renard", "PNEUMONIA")]
+    with clients.admin(service) as api:
+        reviews = api.get(f"/api/v1/images/{opened[0]}/reviews/").json()
+    assert [(review["reviewer"], review["verdict"]) for review in reviews] == [("renard", "PNEUMONIA")]
 
 
 def test_languages_and_colours_are_chosen(fox: Firefox) -> None:
     def colour() -> str:
-        return str(fox.found("body").value_of_css_property("background-color"))
+        return str(fox.find("body").value_of_css_property("background-color"))
 
     fox.click("[name=language][value=ne]")
     fox.wait_for("h1", re.compile("[\u0900-\u097f]"))
@@ -134,7 +134,7 @@ def test_languages_and_colours_are_chosen(fox: Firefox) -> None:
     colours = {}
     for theme in ("light", "dark"):
         fox.click(f"[name=theme][value={theme}]")
-        fox.found(f"[name=theme][value={theme}][aria-pressed=true]")
+        fox.find(f"[name=theme][value={theme}][aria-pressed=true]")
         colours[theme] = colour()
         fox.shot(theme)
     assert colours["light"] != colours["dark"]

@@ -1,4 +1,4 @@
-"""The page without connection, and what the browser keeps for it."""
+"""The page without a connection, and the files that the browser caches for it."""
 
 import threading
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
-#: Every address that Cache Storage has something of.
-KEPT = """async () => {
+#: The paths of all entries in Cache Storage.
+CACHED = """async () => {
   const urls = [];
   for (const name of await caches.keys()) {
     for (const request of await (await caches.open(name)).keys()) urls.push(new URL(request.url).pathname);
@@ -24,8 +24,8 @@ KEPT = """async () => {
   return urls.sort();
 }"""
 CONTROLLED = "async () => { await navigator.serviceWorker.ready; return Boolean(navigator.serviceWorker.controller) }"
-#: Whether that comes true within a minute. Playwright's own ``wait_for_function`` takes any promise for true.
-COMES_TRUE = """async () => {
+#: Whether a condition becomes true within a minute. Playwright's ``wait_for_function`` takes any promise for true.
+BECOMES_TRUE = """async () => {
   for (let tries = 0; tries < 600; tries += 1) {
     if (await (%s)()) return true;
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -36,31 +36,31 @@ COMES_TRUE = """async () => {
 
 @pytest.fixture
 def tablet(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport={"width": 820, "height": 1180})
-    made.set_default_timeout(60_000)
-    yield made
-    made.close()
+    context = browser.new_context(viewport={"width": 820, "height": 1180})
+    context.set_default_timeout(60_000)
+    yield context
+    context.close()
 
 
-def controlled(page: Page) -> None:
-    assert page.evaluate(COMES_TRUE % CONTROLLED)
+def wait_until_controlled(page: Page) -> None:
+    assert page.evaluate(BECOMES_TRUE % CONTROLLED)
 
 
 @pytest.mark.integration
-def test_without_connection_nothing_of_an_x_ray_is_there(service: Service, tablet: BrowserContext, files: Path) -> None:
+def test_without_a_connection_no_x_ray_is_available(service: Service, tablet: BrowserContext, files: Path) -> None:
     broken: list[str] = []
     page = watched(tablet.new_page(), broken)
     page.goto(service.url)
-    controlled(page)
+    wait_until_controlled(page)
     page.set_input_files("#files", files / "0.jpeg")
     page.wait_for_url("**/images/*/")
     expect(page.locator(".answer h1")).to_have_text(VERDICT)
-    page.reload()  # through the worker
+    page.reload()  # now served by the service worker
     expect(page.locator(".film img").first).to_be_visible()
-    kept = page.evaluate(KEPT)
-    assert len(kept) == 4
-    assert "/offline/" in kept
-    assert not [url for url in kept if url != "/offline/" and not url.startswith("/static/dashboard/")]
+    cached = page.evaluate(CACHED)
+    assert len(cached) == 4
+    assert "/offline/" in cached
+    assert not [url for url in cached if url != "/offline/" and not url.startswith("/static/dashboard/")]
     assert broken == []
 
     result = page.url
@@ -69,16 +69,16 @@ def test_without_connection_nothing_of_an_x_ray_is_there(service: Service, table
     expect(page.locator("h1")).to_have_text("No connection; nothing was sent")
     assert page.locator("img").count() == 1  # the icon
     assert page.locator(".brand img").evaluate("image => image.naturalWidth > 0")
-    assert page.locator(".top").evaluate("top => getComputedStyle(top).display") == "flex", "the style is kept too"
+    assert page.locator(".top").evaluate("top => getComputedStyle(top).display") == "flex", "the style is cached too"
     tablet.set_offline(False)
     page.get_by_role("link", name="Try again").click()
     expect(page.locator(".answer h1")).to_have_text(VERDICT)
-    assert page.evaluate(KEPT) == kept
+    assert page.evaluate(CACHED) == cached
 
 
 @pytest.fixture
-def released() -> Iterator[dict[str, str]]:
-    """A service of one page, with the worker of the release ``{"now": …}``; its address is ``{"url": …}``."""
+def release() -> Iterator[dict[str, str]]:
+    """A service of one page, with the service worker of the release ``{"now": …}``, at the URL ``{"url": …}``."""
     state = {"now": "1"}
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,8 +86,8 @@ def released() -> Iterator[dict[str, str]]:
             kinds = {"/service-worker.js": "text/javascript", "/offline-worker.js": "text/javascript"}
             body = b"<!doctype html><title>a page</title><h1>online</h1>"
             if self.path == "/service-worker.js":
-                kept = f'["/offline/", "/style-{state["now"]}.css"]'
-                script = f'self.RELEASE = "{state["now"]}"; self.KEPT = {kept}; importScripts("/offline-worker.js");'
+                cached = f'["/offline/", "/style-{state["now"]}.css"]'
+                script = f'self.RELEASE = "{state["now"]}"; self.KEPT = {cached}; importScripts("/offline-worker.js");'
                 body = script.encode()
             elif self.path == "/offline-worker.js":
                 body = (STATIC / "offline-worker.js").read_bytes()
@@ -111,15 +111,15 @@ def released() -> Iterator[dict[str, str]]:
     server.server_close()
 
 
-def test_a_new_release_takes_the_place_of_the_old_one(released: dict[str, str], tablet: BrowserContext) -> None:
+def test_a_new_release_replaces_the_old_one(release: dict[str, str], tablet: BrowserContext) -> None:
     page = tablet.new_page()
-    page.goto(released["url"])
+    page.goto(release["url"])
     page.evaluate("navigator.serviceWorker.register('/service-worker.js')")
-    controlled(page)
-    assert page.evaluate(KEPT) == ["/offline/", "/style-1.css"]
-    released["now"] = "2"
+    wait_until_controlled(page)
+    assert page.evaluate(CACHED) == ["/offline/", "/style-1.css"]
+    release["now"] = "2"
     page.evaluate("async () => (await navigator.serviceWorker.ready).update()")
-    assert page.evaluate(COMES_TRUE % f'async () => String(await ({KEPT})()) === "/offline/,/style-2.css"')
+    assert page.evaluate(BECOMES_TRUE % f'async () => String(await ({CACHED})()) === "/offline/,/style-2.css"')
     tablet.set_offline(True)
-    page.goto(f"{released['url']}/anything")
+    page.goto(f"{release['url']}/anything")
     expect(page.locator("h1")).to_have_text("offline 2")

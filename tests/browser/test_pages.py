@@ -1,4 +1,4 @@
-"""The pages as people use them, at the sizes of a desk and of a phone."""
+"""The pages as people use them, in the sizes of a desktop screen and a phone."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, CDPSession, JSHandle, Page, expect
 
-from tests.browser.steps import VERDICT, as_if_usable, no_sideways_scroll
+from tests.browser.steps import VERDICT, no_sideways_scroll, show_as_usable
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 
 def colours(page: Page, *groups: str) -> list[str]:
-    """The colours of the marks of results."""
+    """The colours of the tags of these result groups."""
     return page.evaluate(
         """(groups) => groups.map((group) => {
             const tag = document.body.appendChild(document.createElement("span"));
@@ -33,13 +33,13 @@ def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path
     page.set_input_files("#files", files / "0.jpeg")
     page.wait_for_url("**/images/*/")
     expect(page.locator(".answer h1")).to_have_text(VERDICT)
-    as_if_usable(service, page)
+    show_as_usable(service, page)
     expect(page.locator(".answer h1")).to_have_text("Unclear: have it read first")
     expect(page.locator(".answer")).to_contain_text(re.compile(r"\d %.*signs of pneumonia", re.DOTALL))
     expect(page.locator(".meaning")).to_contain_text("Of 100 children with this answer, about ")
     expect(page.get_by_role("img", name=re.compile("^100 children, of whom"))).to_be_visible()
     expect(page.locator(".facts")).to_contain_text("vgg16")
-    # A script has made it local, and keeps what the server wrote.
+    # A script shows local time, and keeps the server's text as title.
     expect(page.locator(".facts time.seconds")).to_have_attribute("title", re.compile(" UTC$"))
     expect(page.locator("footer")).to_contain_text("Not a diagnosis")
     width = page.get_by_alt_text("The uploaded X-ray").evaluate(
@@ -53,8 +53,8 @@ def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path
     assert len(set(colours(page, "positive", "unclear", "negative", "unusable", ""))) == 5
 
 
-def alpha_over_the_image(page: Page) -> dict[str, float]:
-    """How much the map shows over the picture, and how far the two are apart on the page, in pixels."""
+def map_measurements(page: Page) -> dict[str, float]:
+    """The largest opacity of the map, its distance from the picture in pixels, and the difference of their shapes."""
     return page.evaluate(
         """async () => {
             const overlay = document.getElementById("overlay"), picture = document.querySelector(".layers img");
@@ -77,12 +77,12 @@ def alpha_over_the_image(page: Page) -> dict[str, float]:
 
 
 @pytest.mark.long
-def test_the_keyboard_lays_the_map_over_the_image(service: Service, page: Page, files: Path, shot) -> None:
+def test_the_keyboard_shows_the_map_over_the_image(service: Service, page: Page, files: Path, shot) -> None:
     page.goto(service.url)
     page.set_input_files("#files", files / "0.jpeg")
     page.wait_for_url("**/images/*/")
     expect(page.locator(".answer h1")).to_have_text(VERDICT)
-    as_if_usable(service, page)
+    show_as_usable(service, page)
     switch = page.get_by_role("switch", name="Show what raised the score")
     overlay, opacity = page.locator("#overlay"), page.get_by_role("slider", name="Opacity")
     expect(switch).not_to_be_checked()
@@ -92,10 +92,10 @@ def test_the_keyboard_lays_the_map_over_the_image(service: Service, page: Page, 
     page.keyboard.press("Space")
     expect(switch).to_be_checked()
     expect(overlay).to_be_visible()
-    found = alpha_over_the_image(page)
-    assert found["strongest"] > 0
-    assert found["apart"] < 1
-    assert found["shape"] < 0.01
+    measured = map_measurements(page)
+    assert measured["strongest"] > 0
+    assert measured["apart"] < 1
+    assert measured["shape"] < 0.01
     no_sideways_scroll(page)
     shot("map")
     page.keyboard.press("Tab")
@@ -108,22 +108,22 @@ def test_the_keyboard_lays_the_map_over_the_image(service: Service, page: Page, 
     expect(overlay).to_be_hidden()
 
 
-def line(devtools: CDPSession, bytes_per_second: int) -> None:
-    """Give the page a line with this much room for uploads; -1 for as much as there is."""
+def throttle(devtools: CDPSession, bytes_per_second: int) -> None:
+    """Limit the page's upload speed; -1 for no limit."""
     conditions = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
     devtools.send("Network.emulateNetworkConditions", conditions)
 
 
 @pytest.mark.long
-def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Page, files: Path, shot) -> None:
+def test_each_of_several_files_has_a_progress_bar_and_a_result(service: Service, page: Page, files: Path, shot) -> None:
     page.goto(service.url)
     devtools = page.context.new_cdp_session(page)
-    line(devtools, 60_000)  # a small clinic's
+    throttle(devtools, 60_000)  # the connection of a small clinic
     page.set_input_files("#files", [files / f"{number}.jpeg" for number in range(4)] + [files / "notes.jpg"])
     expect(page.locator(".upload progress")).to_have_count(5)
     expect(page.locator(".upload-state").first).to_have_text(re.compile(r"Uploading, [1-9]\d? %"))
     shot("uploading")
-    line(devtools, -1)
+    throttle(devtools, -1)
     expect(page.locator(".upload-state .tag")).to_have_count(4)
     expect(page.locator(".upload", has_text="notes.jpg")).to_contain_text("a text file")
     no_sideways_scroll(page)
@@ -133,7 +133,7 @@ def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Pa
 
 
 def transfer(page: Page, file: Path) -> JSHandle:
-    """What the browser hands over when a file is dropped or pasted."""
+    """The data of an event that drops or pastes a file."""
     return page.evaluate_handle(
         """([name, bytes]) => {
             const transfer = new DataTransfer();
@@ -145,7 +145,7 @@ def transfer(page: Page, file: Path) -> JSHandle:
 
 
 @pytest.mark.long
-def test_dropping_a_file(service: Service, page: Page, files: Path) -> None:
+def test_a_dropped_file_is_uploaded(service: Service, page: Page, files: Path) -> None:
     page.goto(service.url)
     page.dispatch_event("#upload", "drop", {"dataTransfer": transfer(page, files / "1.jpeg")})
     expect(page.locator(".answer h1")).to_have_text(VERDICT)
@@ -153,7 +153,7 @@ def test_dropping_a_file(service: Service, page: Page, files: Path) -> None:
 
 
 @pytest.mark.long
-def test_pasting_a_file(service: Service, page: Page, files: Path) -> None:
+def test_a_pasted_file_is_uploaded(service: Service, page: Page, files: Path) -> None:
     page.goto(service.url)
     pasted = transfer(page, files / "2.jpeg")
     pasted.evaluate(
@@ -164,8 +164,8 @@ def test_pasting_a_file(service: Service, page: Page, files: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_keyboard_reaches_the_drop_zone_and_shows_where_it_is(service: Service, page: Page) -> None:
-    page.on("filechooser", lambda chooser: None)  # makes Chromium report choosers from now on, before the key press
+def test_the_keyboard_reaches_the_drop_zone_and_the_focus_is_visible(service: Service, page: Page) -> None:
+    page.on("filechooser", lambda chooser: None)  # makes Chromium report file choosers, needed before the key press
     page.goto(service.url)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -180,7 +180,7 @@ def test_the_keyboard_reaches_the_drop_zone_and_shows_where_it_is(service: Servi
 
 
 @pytest.mark.long
-def test_a_file_that_is_no_image_says_so(service: Service, page: Page, files: Path) -> None:
+def test_a_file_that_is_no_image_is_refused_with_a_reason(service: Service, page: Page, files: Path) -> None:
     page.goto(service.url)
     page.set_input_files("#files", files / "notes.jpg")
     expect(page.locator(".upload-state")).to_contain_text("a text file")
@@ -205,19 +205,19 @@ def test_a_zip_becomes_a_study(service: Service, page: Page, files: Path, shot) 
     assert len(download.value.path().read_text().splitlines()) == 9
 
 
-def test_without_javascript(service: Service, browser: Browser, files: Path) -> None:
+def test_an_upload_works_without_javascript(service: Service, browser: Browser, files: Path) -> None:
     context = browser.new_context(java_script_enabled=False, service_workers="block")
     page = context.new_page()
     page.goto(service.url)
     page.set_input_files("#files", files / "2.jpeg")
     page.get_by_role("button", name="Upload").click()
     page.wait_for_url("**/images/*/")
-    expect(page.locator(".answer h1")).to_have_text(VERDICT, timeout=30_000)  # the page renews itself
+    expect(page.locator(".answer h1")).to_have_text(VERDICT, timeout=30_000)  # the page reloads itself
     context.close()
 
 
 @pytest.mark.long
-def test_another_guest_sees_nothing_of_it(service: Service, browser: Browser, page: Page, files: Path) -> None:
+def test_another_guest_cannot_see_an_image(service: Service, browser: Browser, page: Page, files: Path) -> None:
     page.goto(service.url)
     page.set_input_files("#files", files / "3.jpeg")
     page.wait_for_url("**/images/*/")

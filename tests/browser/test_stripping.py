@@ -1,4 +1,4 @@
-"""Patient details are removed in the browser, before anything is sent: pydicom reads what is left."""
+"""Patient details are removed in the browser before anything is sent; pydicom checks the result."""
 
 import base64
 import io
@@ -26,22 +26,22 @@ pytestmark = pytest.mark.browser
 
 STRIP = """async (base64) => {
   const { strip, NotStripped } = await import("/upload-strip.js");
-  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   try {
-    const found = await strip(new File([bytes], "Doe Jane.dcm"), "1.dcm");
-    const content = new Uint8Array(await found.arrayBuffer());
+    const stripped = await strip(new File([bytes], "Doe Jane.dcm"), "1.dcm");
+    const content = new Uint8Array(await stripped.arrayBuffer());
     let text = "";
     for (let at = 0; at < content.length; at += 8192) text += String.fromCharCode(...content.subarray(at, at + 8192));
-    return [found.name, btoa(text)];
+    return [stripped.name, btoa(text)];
   } catch (error) {
     return [error instanceof NotStripped ? "refused" : String(error), ""];
   }
 }"""
-READ = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless)
+SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless)
 
 
-def named() -> dict[str, Any]:
-    """Attributes that name a patient in every place where one may stand."""
+def identifying_attributes() -> dict[str, Any]:
+    """Attributes that identify a patient, in every place where they can occur."""
     code = Dataset()
     code.CodeMeaning, code.CodeValue = "postero-anterior", "R-10214"
     nested, deeper = Dataset(), Dataset()
@@ -57,7 +57,7 @@ def named() -> dict[str, Any]:
 
 
 def source(syntax: Any, undefined: bool = False, **more: Any) -> bytes:
-    dataset = pydicom.dcmread(io.BytesIO(made(syntax=syntax, **named(), **more)))
+    dataset = pydicom.dcmread(io.BytesIO(made(syntax=syntax, **identifying_attributes(), **more)))
     dataset.preamble = b"Jane".ljust(128)
     dataset.file_meta.SourceApplicationEntityTitle = "JANE"
     dataset.private_block(0x0009, "Jane", create=True).add_new(1, "LO", "Jane")
@@ -74,8 +74,8 @@ def strip(page: Page) -> Any:
     open_modules(page)
 
     def run(content: bytes) -> tuple[str, bytes]:
-        name, found = page.evaluate(STRIP, base64.b64encode(content).decode())
-        return name, base64.b64decode(found)
+        name, stripped = page.evaluate(STRIP, base64.b64encode(content).decode())
+        return name, base64.b64decode(stripped)
 
     return run
 
@@ -83,13 +83,13 @@ def strip(page: Page) -> Any:
 @pytest.mark.parametrize(
     "undefined", [False, pytest.param(True, marks=pytest.mark.long)], ids=["lengths", "undefined lengths"]
 )
-@pytest.mark.parametrize("syntax", READ, ids=lambda uid: uid.keyword)
-def test_what_is_left_reads_the_same_and_names_nobody(strip: Any, syntax: Any, undefined: bool) -> None:
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.keyword)
+def test_a_stripped_file_has_the_same_pixels_and_names_nobody(strip: Any, syntax: Any, undefined: bool) -> None:
     content = source(syntax, undefined)
-    name, found = strip(content)
+    name, stripped = strip(content)
     assert name == "1.dcm", name
-    assert b"jane" not in found.lower()
-    before, after = pydicom.dcmread(io.BytesIO(content)), pydicom.dcmread(io.BytesIO(found))
+    assert b"jane" not in stripped.lower()
+    before, after = pydicom.dcmread(io.BytesIO(content)), pydicom.dcmread(io.BytesIO(stripped))
     assert after.file_meta.TransferSyntaxUID == syntax
     assert after.PixelData == before.PixelData
     kept = {element.keyword for element in after} - {"PatientIdentityRemoved", "DeidentificationMethod"}
@@ -97,15 +97,15 @@ def test_what_is_left_reads_the_same_and_names_nobody(strip: Any, syntax: Any, u
     assert not kept & {"PatientName", "PatientID", "PatientBirthDate", "StudyDate", "InstitutionName", "ImageComments"}
     assert all(before[name] == after[name] for name in kept)
     assert after.PatientIdentityRemoved == "YES"
-    pictures = [np.asarray(dicom.read(one).pixels) for one in (content, found)]
+    pictures = [np.asarray(dicom.read(file).pixels) for file in (content, stripped)]
     assert (pictures[0] == pictures[1]).all()
 
 
-def test_what_cannot_be_taken_apart_is_refused(strip: Any) -> None:
+def test_a_file_that_cannot_be_stripped_is_refused(strip: Any) -> None:
     whole = source(ExplicitVRLittleEndian)
-    refused = {
+    damaged = {
         "deflated": source(DeflatedExplicitVRLittleEndian), "big endian": source(ExplicitVRBigEndian),
         "no preamble": whole[132:], "cut off": whole[:-5000], "no pixels": whole[:900], "a picture": b"\xff\xd8" * 900,
         "empty": b"", "a lie": whole.replace(b"\x10\x00\x10\x00PN", b"\x10\x00\x10\x00\x01\x02"),
     }  # fmt: skip
-    assert {why: strip(content)[0] for why, content in refused.items()} == dict.fromkeys(refused, "refused")
+    assert {reason: strip(content)[0] for reason, content in damaged.items()} == dict.fromkeys(damaged, "refused")

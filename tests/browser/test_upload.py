@@ -1,4 +1,4 @@
-"""The upload page with what people really choose, drop and paste, and with what happens on the way."""
+"""The upload page with files that people choose, drop and paste, and with failures during the upload."""
 
 import re
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
-AT_ONCE = 3
-SLOW, FULL = 30_000, -1
+PARALLEL = 3
+SLOW, UNLIMITED = 30_000, -1
 
 
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
-    """The page of a new guest. One size is enough: what the page does depends on none."""
+    """The page of a new guest, in only one size, because the page's behaviour does not depend on it."""
     context = browser.new_context(viewport={"width": 390, "height": 844}, service_workers="block")
     context.set_default_timeout(60_000)
     page = context.new_page()
@@ -33,7 +33,7 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
 
 
 def write(folder: Path, *names: str, size: tuple[int, int] = (160, 120)) -> list[Path]:
-    """Different X-rays with these names."""
+    """Write different X-rays with these names; return their paths."""
     paths = [folder / name for name in names]
     for seed, path in enumerate(paths):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def row(page: Page, name: str, number: int = 0) -> Any:
 
 
 @pytest.mark.long
-def test_a_dropped_folder_becomes_a_study_with_all_of_its_folders(page: Page, drop: Any, tmp_path: Path) -> None:
+def test_a_dropped_folder_becomes_a_study_with_all_subfolders(page: Page, drop: Any, tmp_path: Path) -> None:
     ward = tmp_path / "ward 3"
     write(ward, "p1/IM1.jpeg", "p2/IM1.jpeg", "p2/deep/IM2.jpeg")
     (ward / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
@@ -60,18 +60,18 @@ def test_a_dropped_folder_becomes_a_study_with_all_of_its_folders(page: Page, dr
 
 
 @pytest.mark.long
-def test_a_folder_of_more_files_than_a_browser_gives_at_once(page: Page, drop: Any, tmp_path: Path) -> None:
+def test_a_folder_with_more_files_than_a_browser_lists_at_once(page: Page, drop: Any, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(230):
-        (folder / f"{number}.txt").write_bytes(b"text")  # refused at once, so that this costs no worker's time
+        (folder / f"{number}.txt").write_bytes(b"text")  # refused at once, so this costs no time of the workers
     drop(folder)
     expect(page.get_by_text("Could not be taken: 230")).to_be_visible()
     page.get_by_role("link", name="See the study").click()
     expect(page.locator(".progress")).to_contain_text("230 of 230")
 
 
-def test_choosing_a_folder(page: Page, tmp_path: Path) -> None:
+def test_a_chosen_folder_becomes_a_study(page: Page, tmp_path: Path) -> None:
     write(tmp_path / "chosen", "a.jpeg", "sub/b.jpeg")
     page.set_input_files("#folder", tmp_path / "chosen")
     page.wait_for_url("**/studies/*/")
@@ -80,7 +80,9 @@ def test_choosing_a_folder(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_what_is_no_file_says_what_to_do(page: Page, drop: Any, service: Service, tmp_path: Path) -> None:
+def test_dropping_something_other_than_a_file_shows_a_hint(
+    page: Page, drop: Any, service: Service, tmp_path: Path
+) -> None:
     hint = page.get_by_role("alert")
     drop(items=[{"mimeType": "text/uri-list", "data": "https://example.org/x.jpg"}])
     expect(hint).to_contain_text("That was a link, not a file. Save the picture")
@@ -89,43 +91,45 @@ def test_what_is_no_file_says_what_to_do(page: Page, drop: Any, service: Service
     (tmp_path / "empty").mkdir()
     drop(tmp_path / "empty")
     expect(hint).to_contain_text("There are no files in the folder “empty”")
-    assert page.url.rstrip("/") == service.url, "the browser has not opened what was dropped"
+    assert page.url.rstrip("/") == service.url, "the browser must not open dropped things"
 
 
 @pytest.mark.long
-def test_a_file_that_vanishes_or_changes_is_named_and_the_others_go_on(page: Page, line: Any, tmp_path: Path) -> None:
-    names = [f"{number}.jpeg" for number in range(AT_ONCE + 3)]
-    *others, changed, gone = write(tmp_path, *names, size=(900, 700))
-    line(SLOW)
-    page.set_input_files("#files", [*others, changed, gone])
+def test_a_file_that_vanishes_or_changes_is_reported_and_the_others_are_uploaded(
+    page: Page, throttle: Any, tmp_path: Path
+) -> None:
+    names = [f"{number}.jpeg" for number in range(PARALLEL + 3)]
+    *unchanged, changed, deleted = write(tmp_path, *names, size=(900, 700))
+    throttle(SLOW)
+    page.set_input_files("#files", [*unchanged, changed, deleted])
     expect(row(page, "0.jpeg")).to_contain_text("Uploading")
-    gone.unlink()
+    deleted.unlink()
     changed.write_bytes(b"another picture")
-    line(FULL)
-    for path in (changed, gone):
+    throttle(UNLIMITED)
+    for path in (changed, deleted):
         expect(row(page, path.name)).to_contain_text("changed, moved or deleted after you chose it")
-    for path in others:
+    for path in unchanged:
         expect(row(page, path.name).get_by_role("link")).to_be_visible()
 
 
 @pytest.mark.long
-def test_leaving_in_the_middle_of_an_upload_asks_first(page: Page, line: Any, tmp_path: Path) -> None:
-    asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-    line(SLOW)
+def test_leaving_during_an_upload_asks_first(page: Page, throttle: Any, tmp_path: Path) -> None:
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.dismiss()))
+    throttle(SLOW)
     page.set_input_files("#files", write(tmp_path, "a.jpeg", "b.jpeg", size=(1500, 1200)))
     expect(row(page, "a.jpeg")).to_contain_text("Uploading")
     page.close(run_before_unload=True)
     expect(row(page, "a.jpeg")).to_be_visible()
-    assert asked == ["beforeunload"]
-    line(FULL)
+    assert dialogs == ["beforeunload"]
+    throttle(UNLIMITED)
     expect(page.locator(".upload a")).to_have_count(2)
     page.close(run_before_unload=True)
-    assert asked == ["beforeunload"], "what is with the server can be left"
+    assert dialogs == ["beforeunload"], "after the upload the page can be left"
 
 
 @pytest.mark.long
-def test_the_same_files_chosen_again_are_recognised(page: Page, service: Service, tmp_path: Path) -> None:
+def test_files_that_are_chosen_again_are_recognised(page: Page, service: Service, tmp_path: Path) -> None:
     chosen = write(tmp_path, "a.jpeg", "b.jpeg")
     page.set_input_files("#files", chosen)
     expect(page.locator(".upload.done")).to_have_count(2)
@@ -147,38 +151,38 @@ def test_the_same_files_chosen_again_are_recognised(page: Page, service: Service
 
 
 @pytest.mark.long
-def test_an_upload_that_broke_off_is_sent_again_and_stored_once(page: Page, line: Any, tmp_path: Path) -> None:
-    """Its first answer is lost on the way, so that the server has it already."""
-    sent: list[str] = []
+def test_an_interrupted_upload_is_repeated_and_stored_once(page: Page, throttle: Any, tmp_path: Path) -> None:
+    """The first answer is lost, so that the server already has the image."""
+    keys: list[str] = []
 
-    def lose_the_first_answer(route: Any) -> None:
-        sent.append(route.request.headers["idempotency-key"])
-        if len(sent) == 1:
+    def lose_first_answer(route: Any) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
             route.fetch()
             route.abort("connectionreset")
         else:
             route.continue_()
 
-    page.route(re.compile("/api/v1/images/$"), lose_the_first_answer)
+    page.route(re.compile("/api/v1/images/$"), lose_first_answer)
     page.set_input_files("#files", write(tmp_path, "a.jpeg"))
     page.wait_for_url("**/images/*/")
-    assert len(sent) == 2
-    assert len(set(sent)) == 1
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
     page.get_by_role("link", name="PneumoQueue").click()
     expect(page.locator(".thumb")).to_have_count(1)
 
 
 @pytest.mark.long
-def test_what_does_not_arrive_can_be_sent_again_later(page: Page, line: Any, tmp_path: Path) -> None:
+def test_a_failed_upload_can_be_repeated_later(page: Page, throttle: Any, tmp_path: Path) -> None:
     page.clock.install()
-    line(LOST)
+    throttle(LOST)
     page.set_input_files("#files", write(tmp_path, "a.jpeg"))
     for pause in (1000, 3000, 8000):
         expect(row(page, "a.jpeg")).to_contain_text("The connection is lost. Trying again")
         page.clock.run_for(pause)
         page.wait_for_timeout(50)
     expect(row(page, "a.jpeg")).to_contain_text("The server cannot be reached. Nothing is lost")
-    line(FULL)
+    throttle(UNLIMITED)
     page.get_by_role("button", name="Try again: a.jpeg").click()
     page.wait_for_url("**/images/*/")
 
@@ -194,7 +198,7 @@ def test_a_page_whose_session_has_changed_offers_to_reload(page: Page, tmp_path:
 
 
 @pytest.mark.long
-def test_the_age_goes_with_each_image_and_stays_for_the_next(page: Page, service: Service, tmp_path: Path) -> None:
+def test_the_age_is_sent_with_an_image_and_stays_for_the_next(page: Page, service: Service, tmp_path: Path) -> None:
     age = page.get_by_label("Age in years, if known")
     age.fill("640")
     page.set_input_files("#files", write(tmp_path, "a.jpeg"))

@@ -1,4 +1,4 @@
-"""The viewer: its calculations, in the browser that does them, and how people look at an X-ray with it."""
+"""The viewer: its calculations, run in a browser, and its use on an image's page."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import synthetic
 from tests.browser.harness import open_modules
-from tests.browser.steps import VERDICT, as_if_usable, no_sideways_scroll
+from tests.browser.steps import VERDICT, no_sideways_scroll, show_as_usable
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
-#: A picture of 800 by 600 in a pane of 400 by 400, on a screen with two pixels for each of CSS.
+#: A picture of 800 by 600 in a pane of 400 by 400, on a screen with two pixels for each CSS pixel.
 SIZE, BOX = {"width": 800, "height": 600}, {"width": 400, "height": 400, "ratio": 2}
 
 
@@ -28,67 +28,67 @@ def modules(browser: Browser) -> Iterator[Page]:
     page.close()
 
 
-def called(page: Page, module: str, function: str, *arguments: Any) -> Any:
-    """What a function of a module returns."""
-    script = "async ([module, name, some]) => (await import(`/viewer-${module}.js`))[name](...some)"
+def call(page: Page, module: str, function: str, *arguments: Any) -> Any:
+    """Call a function of a module; return its result."""
+    script = "async ([module, name, values]) => (await import(`/viewer-${module}.js`))[name](...values)"
     return page.evaluate(script, [module, function, list(arguments)])
 
 
 FITTED = {"zoom": 1, "x": 0.5, "y": 0.5}
 
 
-def test_what_is_under_the_pointer_stays_there(modules: Page) -> None:
-    assert called(modules, "view", "place", FITTED, SIZE, BOX) == {"scale": 0.5, "left": 0, "top": 50}
+def test_zooming_keeps_the_point_under_the_pointer(modules: Page) -> None:
+    assert call(modules, "view", "place", FITTED, SIZE, BOX) == {"scale": 0.5, "left": 0, "top": 50}
     view = FITTED
     for factor, point in ((3, {"x": 100, "y": 150}), (1.7, {"x": 390, "y": 260}), (0.8, {"x": 20, "y": 180})):
-        before = called(modules, "view", "place", view, SIZE, BOX)
-        view = called(modules, "view", "zoomedAt", view, factor, point, SIZE, BOX)
-        after = called(modules, "view", "place", view, SIZE, BOX)
+        before = call(modules, "view", "place", view, SIZE, BOX)
+        view = call(modules, "view", "zoomedAt", view, factor, point, SIZE, BOX)
+        after = call(modules, "view", "place", view, SIZE, BOX)
         assert after["scale"] == pytest.approx(before["scale"] * factor)
         for axis, corner in (("x", "left"), ("y", "top")):
             under = [(point[axis] - at[corner]) / at["scale"] for at in (before, after)]
             assert under[0] == pytest.approx(under[1])
 
 
-def test_a_view_keeps_to_the_picture_and_its_limits(modules: Page) -> None:
-    assert called(modules, "view", "movedBy", FITTED, 90, 40, SIZE, BOX) == FITTED
-    close = called(modules, "view", "zoomedAt", FITTED, 4, {"x": 200, "y": 200}, SIZE, BOX)
+def test_a_view_stays_within_the_picture_and_its_limits(modules: Page) -> None:
+    assert call(modules, "view", "movedBy", FITTED, 90, 40, SIZE, BOX) == FITTED
+    close = call(modules, "view", "zoomedAt", FITTED, 4, {"x": 200, "y": 200}, SIZE, BOX)
     assert close == {"zoom": 4, "x": 0.5, "y": 0.5}
-    moved = called(modules, "view", "movedBy", close, 80, 0, SIZE, BOX)
+    moved = call(modules, "view", "movedBy", close, 80, 0, SIZE, BOX)
     assert moved["x"] == pytest.approx(0.45)
-    far = called(modules, "view", "movedBy", close, 1e6, -1e6, SIZE, BOX)
-    place = called(modules, "view", "place", far, SIZE, BOX)
+    far = call(modules, "view", "movedBy", close, 1e6, -1e6, SIZE, BOX)
+    place = call(modules, "view", "place", far, SIZE, BOX)
     assert place["left"] == pytest.approx(0)
     assert place["top"] + 600 * place["scale"] == pytest.approx(400)
-    assert called(modules, "view", "zoomLimits", SIZE, BOX) == {"least": 1, "most": 32}
-    assert called(modules, "view", "actualZoom", SIZE, BOX) == pytest.approx(1)
-    most = called(modules, "view", "zoomedAt", FITTED, 1000, {"x": 200, "y": 200}, SIZE, BOX)
-    assert called(modules, "view", "place", most, SIZE, BOX)["scale"] == 16
-    assert called(modules, "view", "zoomedAt", most, 1e-6, {"x": 9, "y": 9}, SIZE, BOX) == FITTED
+    assert call(modules, "view", "zoomLimits", SIZE, BOX) == {"least": 1, "most": 32}
+    assert call(modules, "view", "actualZoom", SIZE, BOX) == pytest.approx(1)
+    most = call(modules, "view", "zoomedAt", FITTED, 1000, {"x": 200, "y": 200}, SIZE, BOX)
+    assert call(modules, "view", "place", most, SIZE, BOX)["scale"] == 16
+    assert call(modules, "view", "zoomedAt", most, 1e-6, {"x": 9, "y": 9}, SIZE, BOX) == FITTED
     small = {"width": 40, "height": 40}
-    limits = called(modules, "view", "zoomLimits", small, BOX)
+    limits = call(modules, "view", "zoomLimits", small, BOX)
     assert limits["least"] == pytest.approx(0.05), "a small picture can be shown pixel by pixel"
 
 
-def test_a_view_of_one_picture_suits_another(modules: Page) -> None:
-    view = called(modules, "view", "zoomedAt", FITTED, 4, {"x": 120, "y": 230}, SIZE, BOX)
-    one, other = (called(modules, "view", "place", view, size, BOX) for size in (SIZE, {"width": 400, "height": 300}))
-    assert other == {"scale": one["scale"] * 2, "left": one["left"], "top": one["top"]}
+def test_a_view_can_be_used_for_another_size_of_the_picture(modules: Page) -> None:
+    view = call(modules, "view", "zoomedAt", FITTED, 4, {"x": 120, "y": 230}, SIZE, BOX)
+    first, second = (call(modules, "view", "place", view, size, BOX) for size in (SIZE, {"width": 400, "height": 300}))
+    assert second == {"scale": first["scale"] * 2, "left": first["left"], "top": first["top"]}
 
 
-def test_a_window_spreads_its_greys(modules: Page) -> None:
+def test_a_window_maps_its_greys_to_the_whole_range(modules: Page) -> None:
     plain = {"width": 1, "level": 0.5, "inverted": False}
-    assert called(modules, "window", "lineOf", plain) == {"slope": 1, "intercept": 0}
-    assert called(modules, "window", "lineOf", {**plain, "inverted": True}) == {"slope": -1, "intercept": 1}
-    line = called(modules, "window", "lineOf", {**plain, "width": 0.5, "level": 0.4})
+    assert call(modules, "window", "lineOf", plain) == {"slope": 1, "intercept": 0}
+    assert call(modules, "window", "lineOf", {**plain, "inverted": True}) == {"slope": -1, "intercept": 1}
+    line = call(modules, "window", "lineOf", {**plain, "width": 0.5, "level": 0.4})
     assert [line["slope"] * grey + line["intercept"] for grey in (0.15, 0.4, 0.65)] == pytest.approx([0, 0.5, 1])
-    wider = called(modules, "window", "dragged", plain, 60, 30)
+    wider = call(modules, "window", "dragged", plain, 60, 30)
     assert (wider["width"], wider["level"]) == (pytest.approx(1.2214, abs=1e-4), pytest.approx(0.6))
-    ends = called(modules, "window", "dragged", plain, -1e5, -1e5)
+    ends = call(modules, "window", "dragged", plain, -1e5, -1e5)
     assert (ends["width"], ends["level"]) == (0.02, 0)
 
 
-#: Greys of a canvas, as they are shown while a window is dragged.
+#: Grey values of a canvas as they are shown while the window is dragged.
 QUICK = """async ([greys, tone]) => {
   const { QuickWindow } = await import("/viewer-window.js");
   const canvas = document.createElement("canvas");
@@ -99,8 +99,8 @@ QUICK = """async ([greys, tone]) => {
   greys.forEach((grey, place) => pixels.data.set([grey, grey, grey, 255], 4 * place));
   context.putImageData(pixels, 0, 0);
   const quick = new QuickWindow(canvas);
-  const shown = [{ ...tone, inverted: true }, tone].map((one) => {
-    quick.show(one);
+  const shown = [{ ...tone, inverted: true }, tone].map((values) => {
+    quick.show(values);
     const { data } = quick.copy.getContext("2d").getImageData(0, 0, greys.length, 1);
     return greys.map((_, place) => [...data.slice(4 * place, 4 * place + 4)]);
   });
@@ -108,13 +108,13 @@ QUICK = """async ([greys, tone]) => {
 }"""
 
 
-def test_a_window_that_is_dragged_shows_the_same_greys(modules: Page) -> None:
+def test_dragging_a_window_shows_the_same_greys(modules: Page) -> None:
     tone = {"width": 0.5, "level": 0.4, "inverted": False}
     greys = [0, 38, 70, 102, 134, 166, 255]
     inverted, shown = modules.evaluate(QUICK, [greys, tone])
     for colours, line in (
-        (inverted, called(modules, "window", "lineOf", {**tone, "inverted": True})),
-        (shown, called(modules, "window", "lineOf", tone)),
+        (inverted, call(modules, "window", "lineOf", {**tone, "inverted": True})),
+        (shown, call(modules, "window", "lineOf", tone)),
     ):
         for grey, (red, green, blue, alpha) in zip(greys, colours, strict=True):
             assert red == green == blue
@@ -125,23 +125,23 @@ def test_a_window_that_is_dragged_shows_the_same_greys(modules: Page) -> None:
 # --- on the page ----------------------------------------------------------------------------------------------------
 
 
-def said(page: Page) -> Any:
+def state_text(page: Page) -> Any:
     return page.locator(".viewer-state")
 
 
 def colour(page: Page, x: float, y: float) -> tuple[int, ...]:
-    """What the screen shows at a place of the first pane, in shares of its width and height."""
+    """The colour on the screen at a point of the first pane, given as fractions of its width and height."""
     import io
 
     from PIL import Image
 
-    page.wait_for_timeout(100)  # for the frame that shows it
+    page.wait_for_timeout(100)  # until the frame is shown
     with Image.open(io.BytesIO(page.locator(".layers").screenshot())) as shot:
         return tuple(shot.convert("RGB").getpixel((int(shot.width * x), int(shot.height * y))))
 
 
 def pinch(page: Page, apart: tuple[int, int]) -> None:
-    """Two fingers on the first pane that move apart."""
+    """Move two fingers on the first pane apart."""
     box = page.locator(".layers").bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -153,41 +153,41 @@ def pinch(page: Page, apart: tuple[int, int]) -> None:
 
 
 @pytest.mark.integration
-def test_a_reader_looks_closely(service: Service, page: Page, tmp_path: Path, shot) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+def test_the_viewer_on_an_images_page(service: Service, page: Page, tmp_path: Path, shot) -> None:
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     (tmp_path / "large.jpeg").write_bytes(synthetic.xray_jpeg(5, (2600, 2200)))
     page.goto(service.url)
     page.set_input_files("#files", tmp_path / "large.jpeg")
     page.wait_for_url("**/images/*/")
     expect(page.locator(".answer h1")).to_have_text(VERDICT)
-    as_if_usable(service, page)
+    show_as_usable(service, page)
     viewer = page.get_by_role("application", name="The uploaded X-ray")
     expect(viewer).to_be_visible()
     expect(page.get_by_role("group", name="Viewer")).to_be_visible()
-    expect(said(page)).to_have_text(re.compile(r"^Zoom \d\d? %$"))
-    asked.clear()
-    fitted = said(page).inner_text()
+    expect(state_text(page)).to_have_text(re.compile(r"^Zoom \d\d? %$"))
+    requests.clear()
+    fitted = state_text(page).inner_text()
 
-    # The wheel zooms where the pointer is; 1:1 brings the file's own pixels, once.
+    # The wheel zooms at the pointer; 1:1 loads the file's own pixels, once.
     viewer.hover(position={"x": 60, "y": 60})
     page.mouse.wheel(0, -300)
-    expect(said(page)).not_to_have_text(fitted)
+    expect(state_text(page)).not_to_have_text(fitted)
     page.get_by_role("button", name="1:1").click()
-    expect(said(page)).to_have_text("Zoom 100 % · the file's own pixels")
-    assert [url.rsplit("/", 2)[-2] for url in asked] == ["original"]
+    expect(state_text(page)).to_have_text("Zoom 100 % · the file's own pixels")
+    assert [url.rsplit("/", 2)[-2] for url in requests] == ["original"]
     shot("viewer-actual")
 
-    # Keys, while it has the focus.
+    # Keys work while the viewer has the focus.
     viewer.focus()
     page.keyboard.press("=")
-    expect(said(page)).to_contain_text("Zoom 125 %")
+    expect(state_text(page)).to_contain_text("Zoom 125 %")
     page.keyboard.press("0")
-    expect(said(page)).to_have_text(fitted)
+    expect(state_text(page)).to_have_text(fitted)
     before = colour(page, 0.5, 0.5)
     page.keyboard.press("i")
     expect(page.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "true")
-    assert colour(page, 0.5, 0.5) == pytest.approx([255 - one for one in before], abs=3)
+    assert colour(page, 0.5, 0.5) == pytest.approx([255 - value for value in before], abs=3)
     page.keyboard.press("r")
     assert colour(page, 0.5, 0.5) == pytest.approx(before, abs=1)
     switch = page.get_by_role("switch", name="Show what raised the score")
@@ -196,23 +196,23 @@ def test_a_reader_looks_closely(service: Service, page: Page, tmp_path: Path, sh
     page.keyboard.press("m")
     expect(switch).not_to_be_checked()
     page.locator("header a").first.focus()
-    page.keyboard.press("i")  # is not for the viewer
+    page.keyboard.press("i")  # the viewer has no focus
     expect(page.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "false")
 
-    # A drag with the right button changes the window, and what was dark is darker.
+    # A drag with the right button changes the window, and the picture becomes darker.
     box = viewer.bounding_box()
     assert box
     page.mouse.move(box["x"] + 100, box["y"] + 60)
     page.mouse.down(button="right")
     page.mouse.move(box["x"] + 60, box["y"] + 130, steps=4)
     page.mouse.up(button="right")
-    expect(said(page)).to_contain_text("window 88 %, level 73 %")
+    expect(state_text(page)).to_contain_text("window 88 %, level 73 %")
     expect(page.locator(".quick-canvas")).to_be_hidden()
     assert colour(page, 0.5, 0.5) < before
     page.get_by_role("button", name="Reset").click()
-    expect(said(page)).to_have_text(fitted)
+    expect(state_text(page)).to_have_text(fitted)
 
-    # What the model saw stands beside it, and moves along.
+    # The model's input is shown next to the picture.
     button = page.get_by_role("button", name="Model's view")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
@@ -227,12 +227,12 @@ def test_a_reader_looks_closely(service: Service, page: Page, tmp_path: Path, sh
     page.keyboard.press("f")
     expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "false")
     pinch(page, (40, 90))
-    expect(said(page)).not_to_have_text(fitted)
+    expect(state_text(page)).not_to_have_text(fitted)
     no_sideways_scroll(page)
-    names = [url.rsplit("/", 2)[-2] for url in asked if "/api/" in url and not url.endswith("heatmap.png")]
+    names = [url.rsplit("/", 2)[-2] for url in requests if "/api/" in url and not url.endswith("heatmap.png")]
     assert sorted(names) == ["input", "original"], "nothing is loaded twice"
 
-    # Whatever it shows, the whole of it is printed on one sheet.
+    # With any view, the page is printed on one sheet.
     with pypdfium2.PdfDocument(page.pdf(prefer_css_page_size=True)) as printed:
         assert len(printed) == 1
         text = printed[0].get_textpage().get_text_range()
@@ -242,7 +242,7 @@ def test_a_reader_looks_closely(service: Service, page: Page, tmp_path: Path, sh
 
 
 @pytest.mark.integration
-def test_without_scripts_the_page_has_its_pictures(service: Service, browser: Browser, files: Path) -> None:
+def test_without_scripts_the_page_shows_its_pictures(service: Service, browser: Browser, files: Path) -> None:
     session = browser.new_context(java_script_enabled=False, service_workers="block")
     page = session.new_page()
     page.goto(service.url)

@@ -1,6 +1,6 @@
-"""What the tour shows of weeks of work: verdicts on hundreds of images, and what a PACS has of invented patients.
+"""Rows that the tour shows as weeks of work: verdicts on hundreds of images, and a PACS' invented patients.
 
-It runs in `manage.py shell`, with the settings of the service.
+This runs in `manage.py shell`, with the settings of the service.
 """
 
 import random
@@ -23,17 +23,17 @@ from webapp.studies.choices import (
 )
 from webapp.studies.models import Image, Reading
 
-#: Images with each verdict, and the share of them that the model finds suspicious.
+#: Numbers of images with each verdict, and the fraction of them that the model finds suspicious.
 JUDGED = {Verdict.PNEUMONIA: (140, 0.9), Verdict.NORMAL: (150, 0.2)}
-#: About the model's own thresholds.
+#: The thresholds of the groups, about those of the model.
 GROUPS = {ResultGroup.POSITIVE: 0.86, ResultGroup.UNCLEAR: 0.23, ResultGroup.NEGATIVE: 0.0}
 WEEKS = 12
 PATIENTS = (("Aarav Thapa", "PED-1042", "2022-03-14"), ("Sita Gurung", "PED-0987", "2023-08-02"),
             ("Bikash Rai", "PED-1107", "2021-11-20"))  # fmt: skip
 
 
-def judge(department: Department, bundle: str) -> None:
-    """Images of the last weeks that readers have read; the model's scores are a little too high here."""
+def create_read_images(department: Department, bundle: str) -> None:
+    """Create images of the last weeks that readers have read; the model's scores are a little too high here."""
     draw, now = random.Random(7), timezone.now()
     for verdict, (number, suspicious) in JUDGED.items():
         for _ in range(number):
@@ -59,10 +59,10 @@ def judge(department: Department, bundle: str) -> None:
 
 
 def search(department: Department) -> Search:
-    """A search at a PACS that has answered."""
+    """Create a search that a PACS has answered."""
     pacs = Destination.objects.create(department=department, name="Hospital PACS", host="192.0.2.10",
                                       called_ae="ARCHIVE", enabled=False)  # fmt: skip
-    found = [
+    studies = [
         {"study_uid": f"2.25.{number}", "patient_name": name, "patient_id": identifier, "birth_date": born,
          "date": f"{timezone.localdate()}", "modalities": ["DX"], "description": "Chest PA",
          "accession_number": f"A{4711 + number}"}
@@ -70,12 +70,12 @@ def search(department: Department) -> Search:
     ]  # fmt: skip
     return Search.objects.create(
         department=department, destination=pacs, asked_by=User.objects.get(username="admin"), state=Progress.DONE,
-        finished_at=timezone.now(), criteria={}, found=found,
+        finished_at=timezone.now(), criteria={}, found=studies,
     )  # fmt: skip
 
 
 def make(slug: str, bundle: str) -> str:
-    """Make all of it for a department, whose model is that of a bundle; the address of the search."""
+    """Create all rows for a department and a model bundle; return the search's URL."""
     department = Department.objects.get(slug=slug)
-    judge(department, bundle)
+    create_read_images(department, bundle)
     return search(department).get_absolute_url()
