@@ -29,7 +29,7 @@ MAP_IS_DRAWN = """
 def browser() -> Iterator[Firefox]:
     with firefox.running() as started:
         yield started
-    assert Path(os.devnull).is_char_device(), "the driver has deleted its log, as root"
+    assert Path(os.devnull).is_char_device(), "the driver, run as root, has deleted the null device"
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def answer(port: int, request: bytes, body: Iterable[bytes] = (), seconds: float
 )
 def test_three_gigabytes_are_refused_before_a_byte_of_them_is_requested(port: int, path: str) -> None:
     received, _ = answer(port, head(path, f"Content-Length: {3 * 2**30}", "Expect: 100-continue"))
-    assert received.startswith(b"HTTP/1.1 413 "), "not 100 Continue"
+    assert received.startswith(b"HTTP/1.1 413 "), "it must not follow a 100 Continue"
     assert b"application/problem+json" in received
     assert b"file_too_large" in received
 
@@ -121,7 +121,7 @@ def test_an_upload_without_a_length_is_accepted(port: int) -> None:
 def test_a_body_without_a_clear_end_is_refused(port: int, request_: bytes) -> None:
     received, _ = answer(port, request_)
     assert received.split(b" ")[1] in (b"400", b"501"), received
-    assert b"connection: close" in received.lower(), "or what follows is taken for another request"
+    assert b"connection: close" in received.lower(), "an open connection would take the rest for another request"
 
 
 def test_slow_bodies_do_not_delay_other_requests(service: Service, port: int) -> None:
