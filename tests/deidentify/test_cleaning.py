@@ -1,4 +1,4 @@
-"""The profile's table, attribute by attribute, and what its options keep."""
+"""The confidentiality profile's table, attribute by attribute, and the attributes that its options keep."""
 
 import io
 
@@ -19,7 +19,7 @@ from tests.dicom_files import made
 
 KEY = b"a key of a department"
 MARK = "MARKED7"
-#: A value of each representation by which what is left of it is found.
+#: For each value representation, a value that is recognisable if any of it is left.
 MARKED = {
     "AS": "077Y", "DA": "19770707", "DT": "19770707070707", "TM": "070707.77", "DS": "7777.77", "IS": "777777",
     "UI": "1.2.777777",
@@ -35,7 +35,7 @@ BASIC = Options()
 
 
 def cleaned(source, options=BASIC, key=KEY):
-    """What another program reads of the file that is written."""
+    """Clean a file, write it, and return it as pydicom reads it."""
     dataset = read(io.BytesIO(source))
     clean(dataset, key, options)
     stream = io.BytesIO()
@@ -54,7 +54,7 @@ def marked(tag):
 
 
 def with_everything():
-    """A file with each attribute of the table, once at the top and once within sequences that stay."""
+    """Return a file with every attribute of the table, at the top level and within sequences that are kept."""
     dataset = pydicom.dcmread(io.BytesIO(made()))
     inner, middle = Dataset(), Dataset()
     for tag in KNOWN:
@@ -66,7 +66,7 @@ def with_everything():
     dataset.add_new(0x60000010, "US", 7777)
     dataset.add_new(0x60003000, "OW", MARK.encode() + b" ")
     dataset.add_new(0x50000005, "US", 7777)
-    dataset.add_new(0x00209999, "LO", MARK)  # no edition has it
+    dataset.add_new(0x00209999, "LO", MARK)  # in no edition of the standard
     dataset.PatientID, dataset.SOPInstanceUID, dataset.StudyInstanceUID = MARK, "1.2.777777", "1.2.777777.1"
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
     stream = io.BytesIO()
@@ -81,7 +81,7 @@ def values_of(dataset):
             yield element
 
 
-def test_nothing_that_the_table_names_is_left():
+def test_every_attribute_of_the_table_is_cleaned():
     source = with_everything()
     assert source.count(MARK.encode()) > 400
     found = cleaned(source)
@@ -97,7 +97,7 @@ def test_nothing_that_the_table_names_is_left():
     assert len(found.ViewCodeSequence[0].ViewModifierCodeSequence[0]) > 50  # dummies and empty values
 
 
-def test_each_attribute_has_an_action_that_its_code_allows():
+def test_each_attribute_has_the_action_of_its_code():
     allowed = {
         "X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID, "X_Z": Action.EMPTY,
         "X_D": Action.DUMMY, "Z_D": Action.DUMMY, "X_Z_D": Action.DUMMY, "X_Z_U_STAR": Action.CLEAN,
@@ -107,7 +107,7 @@ def test_each_attribute_has_an_action_that_its_code_allows():
     assert [f"{tag:08X}" for tag in TAGS if action(tag) is not allowed[stated[tag]]] == []
 
 
-def test_what_is_written_down_of_the_method():
+def test_a_cleaned_file_states_the_method():
     found = cleaned(made(PatientName="Doe^Jane"), Options(dates=True, characteristics=True, device=True))
     assert found.PatientIdentityRemoved == "YES"
     assert found.DeidentificationMethod
@@ -117,7 +117,7 @@ def test_what_is_written_down_of_the_method():
     assert cleaned(made()).LongitudinalTemporalInformationModified == "REMOVED"
 
 
-def test_the_same_key_gives_the_same_names_and_another_key_others():
+def test_replaced_identifiers_depend_on_the_key():
     one = made(PatientID="MRN-4711", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.1", FrameOfReferenceUID="1.2.9")
     two = made(PatientID="MRN-4711", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.2", FrameOfReferenceUID="1.2.9")
     first, second, other = cleaned(one), cleaned(two), cleaned(one, key=b"another")
@@ -129,10 +129,10 @@ def test_the_same_key_gives_the_same_names_and_another_key_others():
     assert first.StudyInstanceUID.startswith("2.25.")
 
 
-def test_dates_move_together_and_only_where_that_is_wanted():
-    about = {"PatientID": "MRN-4711", "PatientBirthDate": "20190101"}
-    one = made(**about, StudyDate="20240105", StudyTime="101500", AcquisitionDateTime="20240105101500.5+0545")
-    two = made(**about, StudyDate="20240110", AcquisitionDate="2024")
+def test_dates_of_a_patient_shift_together_if_dates_are_kept():
+    patient = {"PatientID": "MRN-4711", "PatientBirthDate": "20190101"}
+    one = made(**patient, StudyDate="20240105", StudyTime="101500", AcquisitionDateTime="20240105101500.5+0545")
+    two = made(**patient, StudyDate="20240110", AcquisitionDate="2024")
     first, second = (cleaned(source, Options(dates=True)) for source in (one, two))
     assert int(second.StudyDate) != 20240110
     days = [pydicom.valuerep.DA(found.StudyDate) for found in (first, second)]
@@ -142,7 +142,7 @@ def test_dates_move_together_and_only_where_that_is_wanted():
     assert cleaned(one).StudyDate == ""
 
 
-def test_characteristics_and_device():
+def test_characteristics_and_device_are_kept_only_on_request():
     source = made(PatientAge="003Y", PatientSex="F", StationName="ROOM1", InstitutionName="Kanti", Manufacturer="ACME")
     kept = cleaned(source, Options(characteristics=True, device=True))
     assert (kept.PatientAge, kept.PatientSex, kept.StationName, kept.Manufacturer) == ("003Y", "F", "ROOM1", "ACME")
@@ -153,13 +153,13 @@ def test_characteristics_and_device():
     assert all(action(tag) for tag in CHARACTERISTICS | DEVICE)
 
 
-def test_pixels_stay_as_they_were():
+def test_pixels_are_unchanged():
     source = made(PatientName="Doe^Jane")
     assert cleaned(source).PixelData == pydicom.dcmread(io.BytesIO(source)).PixelData
 
 
 @pytest.mark.parametrize("attributes", [{}, {"PlanarConfiguration": 1}], ids=["grey", "planes of colours"])
-def test_text_is_blanked_where_it_stands(attributes):
+def test_text_is_blanked_in_the_areas_of_its_device(attributes):
     values = np.full((40, 60, 3) if attributes else (40, 60), 200, np.uint8)
     if attributes:
         values = np.full((3, 40, 60), 200, np.uint8)
@@ -168,8 +168,8 @@ def test_text_is_blanked_where_it_stands(attributes):
         )
     else:
         source = made(values, bits=8, ManufacturerModelName="X 1", BurnedInAnnotation="YES")
-    here = Area((("model", "x 1"),) if not attributes else (), ((10, 0, 20, 5),))
-    found = cleaned(source, Options(areas=[here, Area((("station", "other"),), ((0, 0, 60, 40),))]))
+    area = Area((("model", "x 1"),) if not attributes else (), ((10, 0, 20, 5),))
+    found = cleaned(source, Options(areas=[area, Area((("station", "other"),), ((0, 0, 60, 40),))]))
     pixels = np.frombuffer(found.PixelData, np.uint8).reshape(-1, 40, 60)
     assert (pixels[:, :5, 10:20] == 0).all()
     assert (pixels == 0).sum() == pixels.shape[0] * 50
@@ -187,12 +187,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_what_cannot_be_cleaned_is_refused(code):
+def test_a_file_that_cannot_be_cleaned_is_refused(code):
     source, options = REFUSED[code]
     with pytest.raises(NotCleanedError) as raised:
         cleaned(source, options)
     assert raised.value.code == code
 
 
-def test_a_deflated_file():
+def test_a_deflated_file_is_cleaned():
     assert "Doe" not in str(cleaned(made(syntax=DeflatedExplicitVRLittleEndian, PatientName="Doe^Jane")))
