@@ -1,4 +1,4 @@
-"""A small clinic's data, with rows in every table; `python -m tests.moving.clinic make|dump`."""
+"""Data of a small clinic, with rows in every table: `python -m tests.moving.clinic make|dump`."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
 
 def make() -> None:
-    """Fill the database and storage that are configured."""
+    """Fill the configured database and storage."""
     from django.contrib.auth.models import Group, User
     from django.contrib.sessions.backends.db import SessionStore
     from django.core.files.base import ContentFile
@@ -42,7 +42,7 @@ def make() -> None:
     session.save()
     Worker.objects.create(name="infer@old", role="infer", seen_at=now)
     patient = Patient.objects.create(owner=users[0], identifier="Müller-😀-1")
-    Patient.objects.create(owner=users[0], identifier="müller-😀-1")  # another: their letters differ
+    Patient.objects.create(owner=users[0], identifier="müller-😀-1")  # another patient: the case of a letter differs
     study = Study.objects.create(owner=users[0], patient=patient, name="ward 3 'night'")
     for state in (Archive.State.QUEUED, Archive.State.UNPACKED):
         archive = Archive(study=study, filename="a.zip", total=3, state=state, dispatched_at=now)
@@ -50,7 +50,7 @@ def make() -> None:
         if state == Archive.State.QUEUED:
             default_storage.save(archive.file.name, ContentFile(b"PK\x03\x04" + draw.randbytes(900)))
         archive.save(force_insert=True)
-    for number in range(603):  # more than are moved at once
+    for number in range(603):  # more than one chunk of the transfer
         content = draw.randbytes(300)
         image = Image(
             owner=users[number % 3], study=study if number % 2 else None, patient=patient, filename=f"{number}.jpeg",
@@ -65,12 +65,12 @@ def make() -> None:
             uids = {"study_uid": "1.2", "series_uid": "1.3", "instance_uid": f"1.2.3.{number}", "class_uid": "1.2.840"}
             Instance.objects.create(image=image, **uids, transfer_syntax="1.2.840.10008.1.2", modality="CR")
         if image.sha256:
-            made = Reading(image=image, bundle="net-1.0.0", state=image.status, priority="bulk", dispatched_at=now)
-            made.input = default_storage.save(f"inputs/{image.pk.hex[:2]}/{image.pk}.png", ContentFile(content[::-1]))
-            made.input_sha256 = hashlib.sha256(content[::-1]).hexdigest()
-            made.save()
+            row = Reading(image=image, bundle="net-1.0.0", state=image.status, priority="bulk", dispatched_at=now)
+            row.input = default_storage.save(f"inputs/{image.pk.hex[:2]}/{image.pk}.png", ContentFile(content[::-1]))
+            row.input_sha256 = hashlib.sha256(content[::-1]).hexdigest()
+            row.save()
         if image.status == Status.SUCCEEDED:
-            Reading.objects.filter(pk=made.pk).update(
+            Reading.objects.filter(pk=row.pk).update(
                 probabilities={"NORMAL": draw.random()}, probability=draw.random() ** 40, threshold=0.3, label="NORMAL",
                 group="negative", warnings=[{"code": "x", "detail": 'says "ö"'}] * (number % 2), batch_size=16,
                 seconds=draw.random(), heatmap=draw.randbytes(196), operating_points={"balanced": 0.3},
@@ -79,7 +79,7 @@ def make() -> None:
 
 
 def dump() -> None:
-    """Print every row and every file's checksum."""
+    """Print every row and the checksum of every file."""
     from django.core.files.storage import default_storage
 
     from webapp.transfer import rows

@@ -1,4 +1,4 @@
-"""Moving, backing up and restoring: what arrives is what there was, to the last microsecond and byte."""
+"""Moving, backing up and restoring keep all data exactly, to the microsecond and the byte."""
 
 import fcntl
 import json
@@ -19,7 +19,7 @@ from tests.service import ROOT
 
 pytestmark = pytest.mark.maintenance
 
-COUNTED = "603"
+IMAGES = "603"
 
 
 @dataclass
@@ -31,10 +31,10 @@ class Place:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         self.data_dir.mkdir(exist_ok=True)
-        kept = ("PATH", "HOME", "LANG")
+        passed_on = ("PATH", "HOME", "LANG")
         return subprocess.run(
             [sys.executable, *command], cwd=ROOT, capture_output=True, text=True,
-            env={**{name: os.environ[name] for name in kept if name in os.environ}, "DATA_DIR": str(self.data_dir),
+            env={**{name: os.environ[name] for name in passed_on if name in os.environ}, "DATA_DIR": str(self.data_dir),
                  **self.environment},
         )  # fmt: skip
 
@@ -67,8 +67,8 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.fixture
-def was(clinic: Place) -> dict[str, list[str]]:
-    return clinic.dump()  # each time, since a backup is an entry of the audit
+def expected(clinic: Place) -> dict[str, list[str]]:
+    return clinic.dump()  # for each test, since a backup adds an audit entry
 
 
 @pytest.fixture
@@ -87,25 +87,25 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         yield Place(tmp_path / "server", {"DATABASE_URL": url, **started.enter_context(servers.s3())})
 
 
-def test_a_clinic_moves_and_nothing_is_changed_on_the_way(clinic: Place, was: dict, empty: Place) -> None:
+def test_moving_copies_all_data_and_leaves_the_source_unchanged(clinic: Place, expected: dict, empty: Place) -> None:
     before = (clinic.data_dir / "db.sqlite3").read_bytes()
     output = empty.manage("migrate_data", str(clinic.data_dir))
-    assert f"studies.image: {COUNTED}" in output
-    assert empty.dump() == was
+    assert f"studies.image: {IMAGES}" in output
+    assert empty.dump() == expected
     assert (clinic.data_dir / "db.sqlite3").read_bytes() == before
 
 
-def test_it_may_be_run_again_and_goes_on_where_it_was(clinic: Place, was: dict, empty: Place) -> None:
+def test_moving_again_completes_an_interrupted_move(clinic: Place, expected: dict, empty: Place) -> None:
     empty.manage("migrate_data", str(clinic.data_dir))
     with sqlite3.connect(empty.data_dir / "db.sqlite3") as database:
         database.execute("DELETE FROM reviews_review")
         database.execute("DELETE FROM studies_reading WHERE rowid % 3 = 0")
-    gone = sorted((empty.data_dir / "media" / "inputs").rglob("*.png"))[:7]
-    for file in gone:
+    damaged = sorted((empty.data_dir / "media" / "inputs").rglob("*.png"))[:7]
+    for file in damaged:
         file.write_bytes(b"half")
     output = empty.manage("migrate_data", str(clinic.data_dir))
     assert "were there already" in output
-    assert empty.dump() == was
+    assert empty.dump() == expected
 
 
 def test_a_target_with_rows_of_its_own_is_refused(clinic: Place, empty: Place) -> None:
@@ -116,7 +116,9 @@ def test_a_target_with_rows_of_its_own_is_refused(clinic: Place, empty: Place) -
     assert not (empty.data_dir / "media").exists()
 
 
-def test_a_service_that_runs_or_is_the_target_itself_is_refused(clinic: Place, empty: Place, tmp_path: Path) -> None:
+def test_a_running_or_missing_source_and_the_target_itself_are_refused(
+    clinic: Place, empty: Place, tmp_path: Path
+) -> None:
     assert "same database" in clinic.refuses("migrate_data", str(clinic.data_dir))
     assert "not there" in empty.refuses("migrate_data", str(tmp_path))
     (clinic.data_dir / "run").mkdir()
@@ -126,40 +128,40 @@ def test_a_service_that_runs_or_is_the_target_itself_is_refused(clinic: Place, e
     shutil.rmtree(clinic.data_dir / "run")
 
 
-def test_a_file_that_is_not_what_was_uploaded_is_named(clinic: Place, empty: Place, tmp_path: Path) -> None:
+def test_moving_names_a_file_that_differs_from_the_upload(clinic: Place, empty: Place, tmp_path: Path) -> None:
     copy = Place(tmp_path / "copy")
     shutil.copytree(clinic.data_dir, copy.data_dir)
-    named = json.loads(next(line for line in copy.dump()["studies.image"] if '"succeeded"' in line))["file"]
-    (copy.data_dir / "media" / named).write_bytes(b"something else")
-    assert f"1 are not what was stored once: {named}" in empty.manage("migrate_data", str(copy.data_dir))
+    file_name = json.loads(next(line for line in copy.dump()["studies.image"] if '"succeeded"' in line))["file"]
+    (copy.data_dir / "media" / file_name).write_bytes(b"something else")
+    assert f"1 are not what was stored once: {file_name}" in empty.manage("migrate_data", str(copy.data_dir))
 
 
-def test_a_backup_is_restored_as_it_was(clinic: Place, was: dict, empty: Place, tmp_path: Path) -> None:
+def test_a_restored_backup_equals_the_original(clinic: Place, expected: dict, empty: Place, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"
     output = clinic.manage("backup", str(file))
     assert "MB after" in output
     assert file.stat().st_mode & 0o777 == 0o600
     assert "already" in clinic.refuses("backup", str(file))
     assert "is whole" in empty.manage("restore", str(file))
-    assert empty.dump() == was
-    # What had no worker's sign of life then has none now.
+    assert empty.dump() == expected
+    # Workers' heartbeats are not restored.
     with sqlite3.connect(empty.data_dir / "db.sqlite3") as database:
         assert database.execute("SELECT count(*) FROM ops_worker").fetchone() == (0,)
 
 
-def test_a_backup_lets_nobody_in_who_reads_it(clinic: Place, tmp_path: Path) -> None:
+def test_a_backup_contains_no_sessions_or_tokens(clinic: Place, tmp_path: Path) -> None:
     with sqlite3.connect(clinic.data_dir / "db.sqlite3") as database:
         (session,) = database.execute("SELECT session_key FROM django_session").fetchone()
-    # A clinic of its own, since others are compared with what that one has.
-    own = Place(shutil.copytree(clinic.data_dir, tmp_path / "own"))
+    # A copy, since other tests compare the shared clinic's data.
+    copy = Place(shutil.copytree(clinic.data_dir, tmp_path / "own"))
     issue = "from webapp.accounts import tokens; from django.contrib.auth.models import User;"
-    key = own.manage("shell", "--no-imports", "--command", f"{issue} print(tokens.issue(User.objects.get(pk=1)))")
+    key = copy.manage("shell", "--no-imports", "--command", f"{issue} print(tokens.issue(User.objects.get(pk=1)))")
     file = tmp_path / "backup.tar"
-    own.manage("backup", str(file))
+    copy.manage("backup", str(file))
     content = file.read_bytes()
     assert session.encode() not in content
     assert key.strip().encode() not in content
-    assert key.strip().encode() not in (own.data_dir / "db.sqlite3").read_bytes()
+    assert key.strip().encode() not in (copy.data_dir / "db.sqlite3").read_bytes()
 
 
 def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, empty: Place, tmp_path: Path) -> None:
@@ -168,8 +170,8 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, e
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     assert "cannot be restored" in empty.refuses("restore", str(file))
-    at = content.index(b"spaces stay")
-    file.write_bytes(content[:at] + b"S" + content[at + 1 :])
+    position = content.index(b"spaces stay")
+    file.write_bytes(content[:position] + b"S" + content[position + 1 :])
     assert "damaged" in empty.refuses("restore", str(file))
     file.write_bytes(b"no backup at all")
     assert "cannot be restored" in empty.refuses("restore", str(file))
@@ -177,35 +179,37 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, e
 
 
 @pytest.mark.parametrize("kind", ["uploads", "inputs"])
-def test_a_damaged_file_is_named_and_keeps_nothing_back(clinic: Place, empty: Place, tmp_path: Path, kind: str) -> None:
-    own = Place(shutil.copytree(clinic.data_dir, tmp_path / "own"))
+def test_a_damaged_file_is_named_and_everything_is_still_backed_up(
+    clinic: Place, empty: Place, tmp_path: Path, kind: str
+) -> None:
+    copy = Place(shutil.copytree(clinic.data_dir, tmp_path / "own"))
     table, field = {"uploads": ("image", "file"), "inputs": ("reading", "input")}[kind]
-    rows = own.dump()[f"studies.{table}"]
-    victim = own.data_dir / "media" / json.loads(next(row for row in rows if '"succeeded"' in row))[field]
-    content = bytearray(victim.read_bytes())
+    rows = copy.dump()[f"studies.{table}"]
+    damaged = copy.data_dir / "media" / json.loads(next(row for row in rows if '"succeeded"' in row))[field]
+    content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
-    victim.write_bytes(content)
+    damaged.write_bytes(content)
     file = tmp_path / "backup.tar"
-    name = str(victim.relative_to(own.data_dir / "media"))
-    assert f"1 are not what was stored once: {name}" in own.manage("backup", str(file))
+    name = str(damaged.relative_to(copy.data_dir / "media"))
+    assert f"1 are not what was stored once: {name}" in copy.manage("backup", str(file))
     assert f"1 are not what was stored once: {name}" in empty.manage("restore", str(file))
     assert (empty.data_dir / "media" / name).read_bytes() == bytes(content)
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_a_folder_that_cannot_be_used_is_one_sentence(clinic: Place, command: str, tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported_in_one_sentence(clinic: Place, command: str, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"
     if command == "restore":
         clinic.manage("backup", str(file))
-    elsewhere = Place(tmp_path / "data", {"DATA_DIR": str(tmp_path / "a-file")})
+    place = Place(tmp_path / "data", {"DATA_DIR": str(tmp_path / "a-file")})
     (tmp_path / "a-file").touch()
-    refusal = elsewhere.refuses(command, str(file))
-    assert len(refusal.splitlines()) == 1
-    assert "a-file" in refusal
+    message = place.refuses(command, str(file))
+    assert len(message.splitlines()) == 1
+    assert "a-file" in message
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_backup_is_restored_into_a_folder_that_is_not_there_yet(clinic: Place, tmp_path: Path) -> None:
+def test_a_backup_can_be_restored_into_a_new_folder(clinic: Place, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"
     clinic.manage("backup", str(file))
     Place(tmp_path / "data", {"DATA_DIR": str(tmp_path / "new")}).manage("restore", str(file))
@@ -213,16 +217,18 @@ def test_a_backup_is_restored_into_a_folder_that_is_not_there_yet(clinic: Place,
 
 
 @pytest.mark.matrix
-def test_between_sqlite_and_a_server(clinic: Place, was: dict, server: Place, empty: Place, tmp_path: Path) -> None:
+def test_data_move_from_sqlite_to_a_server_and_back(
+    clinic: Place, expected: dict, server: Place, empty: Place, tmp_path: Path
+) -> None:
     server.manage("migrate_data", str(clinic.data_dir))
-    assert server.dump() == was
-    server.manage("migrate_data", str(clinic.data_dir))  # once more
-    # Its own numbering goes on after the rows that came.
+    assert server.dump() == expected
+    server.manage("migrate_data", str(clinic.data_dir))  # moving again changes nothing
+    # New rows are numbered after the moved ones.
     assert server.run("manage.py", "ensure_admin").returncode == 0
-    made = "from django.contrib.auth.models import User; print(User.objects.create_user('new').pk)"
-    assert int(server.manage("shell", "--no-imports", "--command", made)) == 5
+    create_user = "from django.contrib.auth.models import User; print(User.objects.create_user('new').pk)"
+    assert int(server.manage("shell", "--no-imports", "--command", create_user)) == 5
     file = tmp_path / "backup.tar"
     server.manage("backup", str(file))
     empty.manage("restore", str(file))
     assert empty.dump() == server.dump()
-    assert len(empty.dump()["auth.user"]) == len(was["auth.user"]) + 1
+    assert len(empty.dump()["auth.user"]) == len(expected["auth.user"]) + 1
