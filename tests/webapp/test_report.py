@@ -1,4 +1,4 @@
-"""The report of a result: what is on its one page, and who gets it."""
+"""The PDF report of a result: the contents of its one page, and who may get it."""
 
 import logging
 from pathlib import Path
@@ -27,9 +27,9 @@ MAP = bytes(range(196))
 
 @pytest.fixture
 def make(make_image: Any, read: Any, user: User) -> Any:
-    """Make an image that was read."""
+    """Make an image that the model has read."""
 
-    def one(pneumonia: float = 0.9, warnings: list[dict[str, str]] | None = None, **fields: Any) -> Image:
+    def make_read_image(pneumonia: float = 0.9, warnings: list[dict[str, str]] | None = None, **fields: Any) -> Image:
         owner = {} if "guest" in fields else {"owner": user}
         image: Image = make_image(Status.READY, **{"width": 160, "height": 120, **owner, **fields})
         Image.objects.filter(pk=image.pk).update(preview=image.file.name)
@@ -37,11 +37,11 @@ def make(make_image: Any, read: Any, user: User) -> Any:
         image.refresh_from_db()
         return image
 
-    return one
+    return make_read_image
 
 
 class Report:
-    """A PDF as a reader's program sees it."""
+    """A PDF as a viewer program reads it."""
 
     def __init__(self, answer: Any):
         assert answer.status_code == 200, answer.content
@@ -67,19 +67,19 @@ def report(client: Client, image: Image) -> Report:
 
 
 @pytest.mark.parametrize(
-    ("pneumonia", "words", "number"),
+    ("pneumonia", "finding", "score"),
     [
         pytest.param(0.9, "Signs of pneumonia", "90.0 %", marks=pytest.mark.long),
         (0.3, "Unclear: have it read first", "30.0 %"),
         (0.05, "No signs of pneumonia found", "5.0 %"),
     ],
 )
-def test_a_usable_result_has_its_number_map_and_model(
-    user_client: Client, make: Any, pneumonia: float, words: str, number: str
+def test_a_report_of_a_usable_result_has_its_score_heatmap_and_model(
+    user_client: Client, make: Any, pneumonia: float, finding: str, score: str
 ) -> None:
     found = report(user_client, make(pneumonia))
     for text in (
-        words, f"{number} model's score for pneumonia", "Below 20.0 % no signs were found; from 50.0 % up",
+        finding, f"{score} model's score for pneumonia", "Below 20.0 % no signs were found; from 50.0 % up",
         "Model: net-1.0.0", "Operating point: balanced, from 50.0 % up", "This is not a diagnosis.", "Not for adults",
         "Orange: the parts that raised",
     ):  # fmt: skip
@@ -88,7 +88,7 @@ def test_a_usable_result_has_its_number_map_and_model(
     assert ("does not rule pneumonia out" in found.text) is (pneumonia == 0.05)
 
 
-def test_an_unusable_result_has_neither_number_nor_map(user_client: Client, make: Any) -> None:
+def test_a_report_of_an_unusable_result_has_neither_score_nor_heatmap(user_client: Client, make: Any) -> None:
     detail = "This does not look like a chest X-ray."
     found = report(user_client, make(0.87, [{"code": "not_chest_xray", "detail": detail}]))
     for text in ("Probably not a usable chest X-ray", detail, "answer is not shown", "This is not a diagnosis."):
@@ -98,7 +98,7 @@ def test_an_unusable_result_has_neither_number_nor_map(user_client: Client, make
     assert found.pictures == 1
 
 
-def test_the_patient_the_image_and_warnings_are_named(user_client: Client, make: Any, user: User) -> None:
+def test_a_report_names_the_patient_the_image_and_its_warnings(user_client: Client, make: Any, user: User) -> None:
     patient = Patient.objects.create(
         owner=user, identifier="P-17", name="Asha Gurung", birth_date="2023-02-01", sex="F"
     )
@@ -115,20 +115,20 @@ def test_the_patient_the_image_and_warnings_are_named(user_client: Client, make:
         assert text in found.text, text
 
 
-def test_verdicts_are_for_those_with_an_account(user_client: Client, make: Any, user: User, guest: Identity) -> None:
-    own, theirs = make(), make(guest=guest.guest)
-    for image in (own, theirs):
+def test_a_guests_report_has_no_verdicts(user_client: Client, make: Any, user: User, guest: Identity) -> None:
+    own, guests = make(), make(guest=guest.guest)
+    for image in (own, guests):
         Review.objects.create(image=image, reviewer=user, verdict="NORMAL", comment="Clear lungs.")
-    to_reader = report(user_client, own).text
-    assert "Readers' verdicts Normal, by ada" in to_reader
-    assert "Clear lungs." in to_reader
+    readers_text = report(user_client, own).text
+    assert "Readers' verdicts Normal, by ada" in readers_text
+    assert "Clear lungs." in readers_text
     assert guest.guest
-    by_guest = Client(headers={"X-Job-Token": make_token(guest.guest)})
-    assert "Clear lungs." not in report(by_guest, theirs).text
+    guest_client = Client(headers={"X-Job-Token": make_token(guest.guest)})
+    assert "Clear lungs." not in report(guest_client, guests).text
 
 
 @pytest.mark.long
-def test_any_script_is_printed_or_marked_and_nothing_of_it_is_logged(
+def test_letters_of_any_script_are_printed_or_replaced_and_never_logged(
     user_client: Client, make: Any, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -159,7 +159,7 @@ def test_long_texts_stay_on_the_page(user_client: Client, make: Any, user: User)
     assert found.height_of("For trained staff, in addition to") < line
 
 
-def test_who_may_see_the_image_gets_its_report_and_nobody_else(
+def test_only_those_who_may_see_an_image_get_its_report(
     client: Client, user_client: Client, user: User, make: Any, make_image: Any, problem: Any
 ) -> None:
     image = make(filename="chest: 1.jpeg")
@@ -182,7 +182,7 @@ def test_who_may_see_the_image_gets_its_report_and_nobody_else(
 
 
 @pytest.mark.long
-def test_a_picture_that_is_gone_is_missing_and_the_rest_is_there(user_client: Client, make: Any) -> None:
+def test_a_report_without_its_picture_has_everything_else(user_client: Client, make: Any) -> None:
     image = make()
     default_storage.delete(str(image.file.name))
     found = report(user_client, image)
@@ -192,8 +192,8 @@ def test_a_picture_that_is_gone_is_missing_and_the_rest_is_there(user_client: Cl
 
 
 @pytest.mark.long
-def test_a_preview_is_upright_as_browsers_show_it(user_client: Client, make: Any) -> None:
-    """A file with an orientation can be its own preview."""
+def test_a_preview_is_turned_by_its_orientation_as_in_browsers(user_client: Client, make: Any) -> None:
+    """A file with an EXIF orientation may be used as its own preview."""
     from io import BytesIO
 
     from PIL import Image as Picture
@@ -209,12 +209,12 @@ def test_a_preview_is_upright_as_browsers_show_it(user_client: Client, make: Any
     assert top - bottom > right - left
 
 
-def test_the_font_comes_with_its_package() -> None:
+def test_the_font_is_installed_with_its_package() -> None:
     assert Path(str(pdf.FONT)).is_file()
 
 
 @pytest.mark.long
-def test_a_page_gives_its_report_in_its_language_and_the_api_in_english(
+def test_the_page_gives_the_report_in_its_language_and_the_api_in_english(
     user_client: Client, client: Any, user: User, make: Any
 ) -> None:
     image = make()

@@ -1,4 +1,4 @@
-"""Requests of every odd kind: they are answered, or refused with a code, and nothing that was sent is lost."""
+"""Unusual and malformed requests: each is answered or refused with a code, and no upload is lost."""
 
 import base64
 import gzip
@@ -21,19 +21,19 @@ JSON = "application/json"
 TOKEN_URL = "/api/v1/auth/token/"
 
 
-# --- addresses ------------------------------------------------------------------------------------------------------
+# --- URLs -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("accept", [None, "text/html", "application/json"])
 @pytest.mark.parametrize(("path", "name"), [("/api/v1/images", "file"), ("/api/v1/studies", "files")])
-def test_an_upload_to_an_address_without_its_slash_is_taken(client, path, name, accept):
+def test_an_upload_to_a_url_without_its_slash_is_accepted(client, path, name, accept):
     headers = {"Accept": accept} if accept else None
     answer = client.post(path, {name: SimpleUploadedFile("a.jpg", JPEG)}, headers=headers)
     assert answer.status_code == 202
     assert f"{path}/" in answer.json()["url"]
 
 
-def test_every_address_of_the_api_has_both_forms(client, problem):
+def test_every_api_url_works_with_and_without_its_slash(client, problem):
     job = client.upload().json()
     detail = job["url"].removeprefix("http://testserver")
     assert client.get(detail.rstrip("/")).json()["id"] == job["id"]
@@ -42,18 +42,18 @@ def test_every_address_of_the_api_has_both_forms(client, problem):
     problem(client.get(f"{detail}heatmap.png/"), 404, "no_heatmap")
     problem(client.post("/predict/", {"image": "aaaa"}, content_type=JSON), 415, "not_an_image")
     problem(client.get("/api/v1/image"), 404, "not_found")
-    assert client.get("/upload").status_code == 301  # a page that has no slash is still sent to the one that has
+    assert client.get("/upload").status_code == 301  # a page without its slash is redirected
     assert client.delete(detail.rstrip("/")).status_code == 204
     assert not Image.objects.exists()
 
 
-def test_a_form_to_a_page_without_its_slash_is_taken(client):
+def test_a_form_sent_to_a_page_without_its_slash_is_accepted(client):
     answer = client.post("/upload", {"files": SimpleUploadedFile("a.jpg", JPEG)}, headers={"Accept": "text/html"})
     assert answer.status_code == 302
     assert Image.objects.count() == 1
 
 
-def test_the_same_key_counts_with_and_without_the_slash(client):
+def test_an_idempotency_key_counts_with_and_without_the_slash(client):
     key = {"Idempotency-Key": "one"}
     client.get("/")
     jobs = [
@@ -63,13 +63,13 @@ def test_the_same_key_counts_with_and_without_the_slash(client):
     assert jobs[0] == jobs[1]
 
 
-def test_both_forms_of_an_address_have_the_same_limit():
+def test_a_url_has_the_same_size_limit_with_and_without_its_slash():
     study = f"/api/v1/studies/{uuid4()}/images/"
     for path in (IMAGES, STUDIES, study, "/upload/", "/predict/"):
         assert bodies.limit(path) == bodies.limit(path.rstrip("/")) > bodies.limit("/api/v1/other/")
 
 
-def test_an_unknown_host_is_refused_and_names_the_setting(client, problem, settings):
+def test_an_unknown_host_is_refused_with_the_name_of_the_setting(client, problem, settings):
     settings.ALLOWED_HOSTS = ["xray.example"]
     document = problem(client.get(IMAGES, headers={"Host": "other.example"}), 400, "host_not_allowed")
     assert "ALLOWED_HOSTS" in document["detail"]
@@ -89,7 +89,7 @@ def test_null_characters_do_not_reach_the_database(client, problem, path):
     problem(client.get(path, headers={"Accept": JSON}), 400, "malformed_request")
 
 
-def test_a_null_character_in_a_cookie_or_path_does_not_reach_it_either(client, problem):
+def test_null_characters_in_cookies_and_paths_do_not_reach_the_database(client, problem):
     problem(client.get(IMAGES, headers={"Cookie": r'sessionid="\000aaaaaaaaaa"'}), 400, "malformed_request")
     problem(client.get(f"{IMAGES}%00/"), 400, "malformed_request")
 
@@ -99,7 +99,7 @@ def test_a_null_character_in_a_cookie_or_path_does_not_reach_it_either(client, p
     ["get", "post", *(pytest.param(name, marks=pytest.mark.long) for name in
      ("head", "options", "trace", "put", "patch", "delete"))],
 )  # fmt: skip
-def test_every_method_has_an_answer_everywhere(user_client, user, make_study, method):
+def test_no_method_fails_at_any_url(user_client, user, make_study, method):
     client, study = user_client, make_study("queued", owner=user)
     image = study.images.get()
     for path in (
@@ -120,7 +120,7 @@ def test_every_method_has_an_answer_everywhere(user_client, user, make_study, me
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "x"])
-def test_a_compressed_body_is_refused_and_not_taken_for_a_form(client, problem, encoding):
+def test_a_compressed_body_is_refused_and_not_parsed_as_a_form(client, problem, encoding):
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + JPEG + b"\r\n--x--\r\n"
     kind = "multipart/form-data; boundary=x"
     answer = client.post(IMAGES, gzip.compress(form), content_type=kind, headers={"Content-Encoding": encoding})
@@ -130,7 +130,7 @@ def test_a_compressed_body_is_refused_and_not_taken_for_a_form(client, problem, 
 
 @pytest.mark.parametrize("kind", ["application/octet-stream", "image/jpeg", "", "nonsense", "text/plain"])
 @pytest.mark.parametrize("path", [IMAGES, STUDIES])
-def test_a_bare_file_is_no_form(client, problem, path, kind):
+def test_a_bare_file_as_body_is_refused(client, problem, path, kind):
     problem(client.post(path, JPEG, content_type=kind), 415, "unsupported_request_format")
 
 
@@ -159,12 +159,12 @@ def test_json_that_cannot_be_read_is_malformed(user_client, problem, path, body)
 @pytest.mark.parametrize("value", [
     "null", "[]", '"a"', "5", "true", '{"image": null}', '{"image": {}}', '{"image": []}', '{"image": "a\\u0000"}',
     '{"image": "aaaa", "department": "\\u0000"}', "{}"])  # fmt: skip
-def test_json_of_another_shape_is_invalid(user_client, problem, value):
+def test_json_of_an_unexpected_shape_is_invalid(user_client, problem, value):
     problem(user_client.post("/predict", value, content_type=JSON), 400, "invalid_request")
     problem(user_client.post(TOKEN_URL, value, content_type=JSON), 400, "invalid_request")
 
 
-def test_json_with_whole_characters_beyond_16_bits_is_read(user_client, problem):
+def test_json_with_a_surrogate_pair_or_a_byte_order_mark_is_read(user_client, problem):
     problem(user_client.post("/predict", rb'{"image": "aaaa", "note": "\ud83e\ude7b"}', content_type=JSON), 415,
             "not_an_image")  # fmt: skip
     problem(user_client.post("/predict", '{"image": "aaaa"}'.encode("utf-8-sig"), content_type=JSON), 415,
@@ -182,7 +182,7 @@ URL_SAFE = base64.urlsafe_b64encode(JPEG).decode()
      f"data:image/jpeg;base64,{URL_SAFE}", f"DATA:image/jpeg;name=a.jpg;BASE64,{PLAIN}", f"data:;base64,{PLAIN}",
      f"data:image/jpeg;base64,{quote(PLAIN, safe='')}", f"data:image/jpeg,{quote(JPEG)}"],
 )  # fmt: skip
-def test_predict_takes_an_image_however_it_is_written_as_text(text):
+def test_predict_accepts_every_form_of_base64_and_data_urls(text):
     assert predict._decode(text) == JPEG
 
 
@@ -195,21 +195,21 @@ def test_predict_refuses_what_is_not_base64(client, problem, text):
     problem(answer, 400, "invalid_base64")
 
 
-# --- parameters and what is asked for -------------------------------------------------------------------------------
+# --- parameters and the Accept header -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "1e400", "-1", "abc", "", "0x1", "1&wait=two"])
-def test_a_time_to_wait_that_is_none_is_refused(client, problem, value):
+def test_an_invalid_wait_time_is_refused(client, problem, value):
     for url in (client.upload().json()["url"], client.upload_study({"a.jpg": JPEG}).json()["url"]):
         problem(client.get(f"{url}?wait={value}"), 400, "invalid_parameter")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_time_to_wait_that_is_none_is_refused_where_requests_wait():
-    async def scenario(by):
-        job = (await by.post(IMAGES, files={"file": ("a.jpg", JPEG)})).json()
-        return (await by.get(f"{job['url']}?wait=nan")).json()["code"], (
-            await by.get(f"{job['url']}?wait=0.1")
+def test_an_invalid_wait_time_is_refused_by_the_waiting_application():
+    async def scenario(browser):
+        job = (await browser.post(IMAGES, files={"file": ("a.jpg", JPEG)})).json()
+        return (await browser.get(f"{job['url']}?wait=nan")).json()["code"], (
+            await browser.get(f"{job['url']}?wait=0.1")
         ).status_code
 
     assert browse(scenario) == ("invalid_parameter", 200)
@@ -217,7 +217,7 @@ def test_a_time_to_wait_that_is_none_is_refused_where_requests_wait():
 
 @pytest.mark.parametrize("value", ["0", "-1", "abc", "1.5", "9" * 5000, "1e3", "%EF%BC%91", ""])
 @pytest.mark.parametrize("path", [IMAGES, STUDIES, "/api/v1/patients/", "/api/v1/webhooks/"])
-def test_a_size_of_pages_that_is_none_is_refused(user_client, problem, path, value):
+def test_an_invalid_page_size_is_refused(user_client, problem, path, value):
     problem(user_client.get(f"{path}?page_size={value}"), 400, "invalid_parameter")
     assert user_client.get(f"{path}?page_size=100000").status_code == 200
 
@@ -235,7 +235,7 @@ ACCEPTS = [
 
 
 @pytest.mark.parametrize("accept", ACCEPTS)
-def test_an_address_sends_what_it_serves_whatever_is_asked_for(client, make_image, read, problem, accept):
+def test_the_accept_header_does_not_change_what_a_url_serves(client, make_image, read, problem, accept):
     headers = {"Accept": accept}
     study = client.upload_study({"a.jpg": JPEG}).json()
     assert client.get(IMAGES, headers=headers)["Content-Type"] == "application/json"
@@ -249,7 +249,7 @@ def test_an_address_sends_what_it_serves_whatever_is_asked_for(client, make_imag
     assert (picture.status_code, picture["Content-Type"]) == (200, "image/png")
 
 
-def test_the_schema_can_still_be_had_in_two_formats(client, monkeypatch):
+def test_the_schema_is_available_in_two_formats(client, monkeypatch):
     described = openapi.document()
     monkeypatch.setattr(SchemaGenerator, "get_schema", lambda *args, **options: described)
     assert client.get("/api/schema/?format=json").json()["openapi"]
@@ -258,23 +258,27 @@ def test_the_schema_can_still_be_had_in_two_formats(client, monkeypatch):
 
 
 @pytest.mark.parametrize("pk", ["7", "0" * 36, "%FF", "../images", "A" * 1000, "{id}"])
-def test_an_id_that_is_none_is_not_found(client, problem, pk):
+def test_an_invalid_id_is_not_found(client, problem, pk):
     for path in (f"{IMAGES}{pk}/", f"{STUDIES}{pk}/", f"/api/v1/patients/{pk}/", f"{IMAGES}{pk}/cancel/"):
         problem(client.get(path), 404, "not_found")
     assert not Study.objects.exists()
 
 
-# --- pages of other websites ----------------------------------------------------------------------------------------
+# --- requests from other websites -----------------------------------------------------------------------------------
 
 OTHER = "https://ris.example.org"
 
 
 def preflight(client, path: str = IMAGES):
-    asked = {"Origin": OTHER, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-job-token"}
-    return client.options(path, headers=asked)
+    headers = {
+        "Origin": OTHER,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-job-token",
+    }
+    return client.options(path, headers=headers)
 
 
-def test_no_other_website_uses_the_api_unless_it_is_listed(client):
+def test_another_website_cannot_use_the_api_unless_it_is_listed(client):
     assert "Access-Control-Allow-Origin" not in preflight(client)
     assert "Access-Control-Allow-Origin" not in client.get(IMAGES, headers={"Origin": OTHER})
 
@@ -284,8 +288,8 @@ def test_a_listed_website_uses_the_api_without_cookies(client, settings):
     answer = preflight(client)
     assert answer["Access-Control-Allow-Origin"] == OTHER
     assert "x-job-token" in answer["Access-Control-Allow-Headers"]
-    for one in (client.get(IMAGES, headers={"Origin": OTHER}), client.upload(b"", headers={"Origin": OTHER})):
-        assert one["Access-Control-Allow-Origin"] == OTHER, "also where it is refused"
-        assert "Access-Control-Allow-Credentials" not in one
+    for response in (client.get(IMAGES, headers={"Origin": OTHER}), client.upload(b"", headers={"Origin": OTHER})):
+        assert response["Access-Control-Allow-Origin"] == OTHER, "also on a refusal"
+        assert "Access-Control-Allow-Credentials" not in response
     assert "Access-Control-Allow-Origin" not in preflight(client, "/upload/")
     assert "Access-Control-Allow-Origin" not in client.get(IMAGES, headers={"Origin": "https://evil.example"})

@@ -1,4 +1,4 @@
-"""The purge: expired data, unreferenced files, and the report."""
+"""The purge of expired data and unreferenced files, and its report."""
 
 import os
 import time
@@ -38,11 +38,11 @@ def rules(settings):
 
 @pytest.fixture
 def run(db, commit):
-    def do(**options):
+    def purge_and_commit(**options):
         with commit():
             return purge(**options)
 
-    return do
+    return purge_and_commit
 
 
 def age(row, by):
@@ -52,67 +52,67 @@ def age(row, by):
 
 def old_file(name, content=b"x", by=2 * DAY):
     default_storage.save(name, ContentFile(content))
-    when = time.time() - by.total_seconds()
-    os.utime(default_storage.path(name), (when, when))
+    modified_at = time.time() - by.total_seconds()
+    os.utime(default_storage.path(name), (modified_at, modified_at))
     return name
 
 
 # --- what expires ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.django_db(transaction=True)  # what is deleted is counted when it is committed
-def test_guests_uploads_expire_after_a_day_and_persons_are_kept(make_image, make_study, user, run):
+@pytest.mark.django_db(transaction=True)  # deletions are counted on commit
+def test_guests_uploads_expire_after_a_day_and_users_uploads_are_kept(make_image, make_study, user, run):
     guest = uuid4()
     patient = age(Patient.objects.create(guest=guest, identifier="P"), 2 * DAY)
     age(make_image(Status.SUCCEEDED, guest=guest, patient=patient), 1.1 * DAY)
     study = age(make_study(Status.SUCCEEDED, Status.FAILED, guest=guest), 1.1 * DAY)
     Study.objects.filter(pk=study.pk).update(patient=patient)
-    young = make_image(Status.SUCCEEDED, guest=guest)
-    persons = age(make_image(Status.SUCCEEDED, owner=user), 900 * DAY)
+    recent = make_image(Status.SUCCEEDED, guest=guest)
+    users_image = age(make_image(Status.SUCCEEDED, owner=user), 900 * DAY)
     report = run()
     assert report.complete
     assert {name: number for name, number in report.removed.items() if name.startswith("studies")} == {
         "studies.Image": 3, "studies.Study": 1, "studies.Patient": 1,
     }  # fmt: skip
-    assert set(Image.objects.all()) == {young, persons}
-    assert default_storage.exists(young.file.name)
+    assert set(Image.objects.all()) == {recent, users_image}
+    assert default_storage.exists(recent.file.name)
 
 
-def test_persons_uploads_expire_by_the_setting(make_image, user, run, settings):
+def test_users_uploads_expire_by_the_setting(make_image, user, run, settings):
     settings.PERSON_RETENTION_DAYS = 30
     age(make_image(Status.SUCCEEDED, owner=user), 31 * DAY)
-    young = age(make_image(Status.SUCCEEDED, owner=user), 29 * DAY)
+    recent = age(make_image(Status.SUCCEEDED, owner=user), 29 * DAY)
     run()
-    assert list(Image.objects.all()) == [young]
+    assert list(Image.objects.all()) == [recent]
 
 
 def test_departments_uploads_expire_by_their_own_setting(make_image, run):
-    short = Department.objects.create(name="Short", slug="short", retention_days=7)
-    kept = Department.objects.create(name="Kept", slug="kept")
-    expired = age(make_image(Status.SUCCEEDED, department=short), 8 * DAY)
+    expiring = Department.objects.create(name="Short", slug="short", retention_days=7)
+    keeping = Department.objects.create(name="Kept", slug="kept")
+    expired = age(make_image(Status.SUCCEEDED, department=expiring), 8 * DAY)
     assert policy.delete_after(expired) == expired.created_at + 7 * DAY
-    young = age(make_image(Status.SUCCEEDED, department=short), 6 * DAY)
-    old = age(make_image(Status.SUCCEEDED, department=kept), 900 * DAY)
+    recent = age(make_image(Status.SUCCEEDED, department=expiring), 6 * DAY)
+    old = age(make_image(Status.SUCCEEDED, department=keeping), 900 * DAY)
     run()
-    assert set(Image.objects.all()) == {young, old}
+    assert set(Image.objects.all()) == {recent, old}
 
 
-def test_nothing_expires_where_nothing_shall(make_image, run, settings):
+def test_nothing_expires_when_retention_is_off(make_image, run, settings):
     settings.GUEST_RETENTION_HOURS = 0
     age(make_image(Status.SUCCEEDED, guest=uuid4()), 9 * DAY)
     run()
     assert Image.objects.count() == 1
 
 
-def test_what_waits_for_its_result_is_kept_until_it_has_it(make_image, make_study, run):
+def test_unfinished_uploads_are_kept_until_they_have_a_result(make_image, make_study, run):
     guest = uuid4()
     waiting = age(make_image(Status.READY, guest=guest), 2 * DAY)
-    begun = age(make_study(Status.SUCCEEDED, Status.QUEUED, guest=guest), 2 * DAY)
-    packed = age(make_study(guest=guest), 2 * DAY)
-    archive = Archive.objects.create(study=packed, filename="a.zip", total=2, dispatched_at=timezone.now())
+    unfinished = age(make_study(Status.SUCCEEDED, Status.QUEUED, guest=guest), 2 * DAY)
+    with_zip = age(make_study(guest=guest), 2 * DAY)
+    archive = Archive.objects.create(study=with_zip, filename="a.zip", total=2, dispatched_at=timezone.now())
     run()
     assert Image.objects.filter(pk=waiting.pk).exists()
-    assert set(Study.objects.all()) == {begun, packed}
+    assert set(Study.objects.all()) == {unfinished, with_zip}
     Image.objects.update(status=Status.FAILED)
     Archive.objects.filter(pk=archive.pk).update(state=Archive.State.UNPACKED)
     run()
@@ -120,7 +120,7 @@ def test_what_waits_for_its_result_is_kept_until_it_has_it(make_image, make_stud
     assert not Study.objects.exists()
 
 
-def test_a_patient_is_kept_as_long_as_one_image_is(make_image, run):
+def test_a_patient_is_kept_as_long_as_one_of_their_images(make_image, run):
     guest = uuid4()
     patient = age(Patient.objects.create(guest=guest, identifier="P"), 2 * DAY)
     image = make_image(Status.SUCCEEDED, guest=guest, patient=patient)
@@ -131,7 +131,7 @@ def test_a_patient_is_kept_as_long_as_one_image_is(make_image, run):
     assert not Patient.objects.exists()
 
 
-def test_pages_know_when_an_upload_is_deleted(make_image, user, settings):
+def test_the_day_of_deletion_follows_from_the_owner(make_image, user, settings):
     image = make_image(guest=uuid4())
     assert policy.delete_after(image) == image.created_at + DAY
     assert policy.delete_after(make_image(owner=user)) is None
@@ -140,23 +140,23 @@ def test_pages_know_when_an_upload_is_deleted(make_image, user, settings):
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_ends_in_time_and_the_next_goes_on(make_image, run, monkeypatch):
+def test_a_run_stops_at_its_time_limit_and_the_next_continues(make_image, run, monkeypatch):
     monkeypatch.setattr("webapp.studies.services.deletion.CHUNK", 2)
     monkeypatch.setattr(sweep, "CHUNK", 2)
     for _ in range(5):
         age(make_image(Status.SUCCEEDED, guest=uuid4()), 2 * DAY)
     clock = iter(range(1000))
     monkeypatch.setattr(services.time, "monotonic", lambda: next(clock))
-    left = [5]
-    while left[-1]:
+    counts = [5]
+    while counts[-1]:
         report = run(seconds=4)
-        left.append(Image.objects.count())
-        assert left[-1] < left[-2]
+        counts.append(Image.objects.count())
+        assert counts[-1] < counts[-2]
         assert not report.complete
-    assert len(left) > 2
+    assert len(counts) > 2
 
 
-def test_a_step_that_fails_is_reported_and_the_others_go_on(run, monkeypatch):
+def test_a_failed_step_is_reported_and_the_others_still_run(run, monkeypatch):
     def broken(run):
         raise RuntimeError("boom")
 
@@ -170,7 +170,7 @@ def test_a_step_that_fails_is_reported_and_the_others_go_on(run, monkeypatch):
     assert [worker.name for worker in Worker.objects.all()] == ["infer@here"]
 
 
-def test_sessions_and_reports_end_too(run):
+def test_old_sessions_and_reports_are_deleted(run):
     for expires in (-1, 3600):
         session = SessionStore()
         session.set_expiry(expires)
@@ -182,11 +182,11 @@ def test_sessions_and_reports_end_too(run):
     assert PurgeReport.objects.count() == 1
 
 
-def test_a_worker_has_the_apps_that_the_steps_need():
+def test_workers_install_the_apps_that_the_steps_need():
     assert {"django.contrib.sessions", "webapp.ops", "webapp.retention"} <= set(workers.INSTALLED_APPS)
 
 
-def test_the_command_says_what_would_go_and_then_deletes_it(make_image, commit):
+def test_a_dry_run_lists_what_the_command_then_deletes(make_image, commit):
     age(make_image(Status.SUCCEEDED, guest=uuid4()), 2 * DAY)
     orphan = old_file("uploads/ab/x.jpg")
     out = StringIO()
@@ -204,7 +204,7 @@ def test_the_command_says_what_would_go_and_then_deletes_it(make_image, commit):
 # --- the sweep ------------------------------------------------------------------------------------------------------
 
 
-def test_old_files_that_no_row_names_are_deleted_and_all_others_stay(make_image, run, settings):
+def test_only_old_files_without_a_row_are_deleted(make_image, run, settings):
     image = make_image(Status.READY)
     Image.objects.filter(pk=image.pk).update(preview=old_file(f"previews/ab/{image.pk}.jpg"))
     Reading.objects.filter(image=image).update(input=old_file(f"inputs/ab/{image.pk}.net-1.0.0.png"))
@@ -232,7 +232,7 @@ def test_old_files_that_no_row_names_are_deleted_and_all_others_stay(make_image,
     assert report.removed["orphan_bytes"] == 9
 
 
-def test_the_wrong_database_deletes_nothing(run, make_image, monkeypatch):
+def test_the_sweep_deletes_nothing_if_most_files_have_no_row(run, make_image, monkeypatch):
     monkeypatch.setattr(sweep, "SUSPICIOUS", 3)
     names = [old_file(f"uploads/{uuid4()}.jpg") for _ in range(5)]
     make_image()
@@ -245,16 +245,16 @@ def test_the_wrong_database_deletes_nothing(run, make_image, monkeypatch):
 
 
 def test_rows_without_files_are_reported(make_image, run):
-    there, gone = make_image(), make_image()
+    intact, gone = make_image(), make_image()
     Path(gone.file.path).unlink()
     report = run()
     assert report.missing == [str(gone.pk)]
     assert report.removed == {"rows_without_files": 1}
     assert Image.objects.filter(pk=gone.pk).exists()
-    assert there.file.storage.exists(there.file.name)
+    assert intact.file.storage.exists(intact.file.name)
 
 
-def test_the_sweep_goes_on_where_it_stopped_and_rests_for_a_day(make_image, run, monkeypatch):
+def test_the_sweep_continues_where_it_stopped_and_then_pauses_for_a_day(make_image, run, monkeypatch):
     monkeypatch.setattr(sweep, "CHUNK", 2)
     for _ in range(3):
         make_image()
@@ -274,7 +274,7 @@ def test_the_sweep_goes_on_where_it_stopped_and_rests_for_a_day(make_image, run,
     assert not default_storage.exists(late)
 
 
-def test_uploads_that_broke_off_are_deleted(run, settings, tmp_path):
+def test_temporary_files_of_interrupted_uploads_are_deleted(run, settings, tmp_path):
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
     old, new = tmp_path / "tmp1.upload.zip", tmp_path / "tmp2.upload.zip"
     old_parts, new_parts = tmp_path / "tmp3.upload", tmp_path / "tmp4.upload"
@@ -288,7 +288,7 @@ def test_uploads_that_broke_off_are_deleted(run, settings, tmp_path):
     assert [path.exists() for path in (old, old_parts, new, new_parts / "0")] == [False, False, True, True]
 
 
-# --- its page -------------------------------------------------------------------------------------------------------
+# --- reports in the admin site --------------------------------------------------------------------------------------
 
 
 def test_reports_are_shown_to_administrators(client, run):
@@ -301,7 +301,7 @@ def test_reports_are_shown_to_administrators(client, run):
 # --- credentials ------------------------------------------------------------------------------------------------------
 
 
-def test_tokens_that_have_expired_and_old_idempotency_keys_are_deleted(run):
+def test_expired_tokens_and_old_idempotency_keys_are_deleted(run):
     person = User.objects.create_user("ada")
     expired, valid = tokens.issue(person, "old"), tokens.issue(person, "new")
     Token.objects.filter(name="old").update(expires_at=timezone.now() - DAY)

@@ -1,4 +1,4 @@
-"""Radiologists' verdicts: who may give them, and how they reach a training."""
+"""Radiologists' verdicts: who may give them, and how they are exported for training."""
 
 import csv
 import io
@@ -34,10 +34,10 @@ def radiologist(user: User) -> User:
 
 @pytest.fixture
 def image(make_image: Callable[..., Image], read: Callable[..., None], user: User) -> Image:
-    made = make_image(Status.READY, owner=user)
-    read(made)
-    made.refresh_from_db()
-    return made
+    new_image = make_image(Status.READY, owner=user)
+    read(new_image)
+    new_image.refresh_from_db()
+    return new_image
 
 
 def url(image: Image) -> str:
@@ -48,7 +48,7 @@ def put(client: Client, image: Image, verdict: str, comment: str = "") -> Any:
     return client.put(url(image), {"verdict": verdict, "comment": comment}, content_type="application/json")
 
 
-def test_a_verdict_is_kept_and_can_be_changed(radiologist: User, user_client: Client, image: Image) -> None:
+def test_a_verdict_is_stored_and_can_be_changed(radiologist: User, user_client: Client, image: Image) -> None:
     assert put(user_client, image, "PNEUMONIA").json()["reviewer"] == "ada"
     answer = put(user_client, image, "NORMAL", "an artefact")
     assert answer.status_code == 200
@@ -56,7 +56,7 @@ def test_a_verdict_is_kept_and_can_be_changed(radiologist: User, user_client: Cl
     assert (review["verdict"], review["comment"]) == ("NORMAL", "an artefact")
 
 
-def test_others_verdicts_do_not_count(
+def test_only_radiologists_can_give_verdicts(
     user_client: Client, client: Client, image: Image, problem: Callable[..., Any]
 ) -> None:
     problem(put(user_client, image, "NORMAL"), 403, "not_a_reviewer")
@@ -64,7 +64,7 @@ def test_others_verdicts_do_not_count(
     assert not Review.objects.exists()
 
 
-def test_an_image_of_someone_else_cannot_be_judged(
+def test_another_users_image_cannot_be_reviewed(
     radiologist: User, user_client: Client, make_image: Callable[..., Image], read: Callable[..., None],
     problem: Callable[..., Any],
 ) -> None:  # fmt: skip
@@ -73,7 +73,7 @@ def test_an_image_of_someone_else_cannot_be_judged(
     problem(put(user_client, other, "NORMAL"), 404, "not_found")
 
 
-def test_only_what_was_read_can_be_judged(
+def test_an_image_cannot_be_reviewed_before_the_model_has_read_it(
     radiologist: User, user_client: Client, make_image: Callable[..., Image], problem: Callable[..., Any]
 ) -> None:
     problem(put(user_client, make_image(Status.QUEUED, owner=radiologist), "NORMAL"), 409, "not_read_yet")
@@ -85,7 +85,7 @@ def test_an_unknown_verdict_is_refused(
     problem(put(user_client, image, "PROBABLY"), 400, "invalid_request")
 
 
-def test_the_export_is_what_training_takes(
+def test_training_can_read_the_export(
     radiologist: User, user_client: Client, staff_client: Client, image: Image, make_image: Callable[..., Image],
     read: Callable[..., None], jpeg: bytes, tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -104,40 +104,40 @@ def test_the_export_is_what_training_takes(
         archive.extractall(tmp_path)
     rows = {row["file"]: row for row in csv.DictReader((tmp_path / "reviews.csv").open())}
     assert {row["verdict"] for row in rows.values()} == {"PNEUMONIA", "DISAGREED", "UNSURE"}
-    assert b"Ada L." not in content, "a patient's name has no place in it"
+    assert b"Ada L." not in content, "the export names no patient"
     (sample,) = extra.read(tmp_path / "reviews.csv")
     assert sample.label == 1
     assert sample.path.read_bytes() == jpeg
     assert sample.path.stem == str(image.pk)
 
 
-def test_the_export_starts_before_it_is_whole_and_holds_one_image_at_a_time(
+def test_the_export_is_streamed_one_image_at_a_time(
     radiologist: User, make_image: Callable[..., Image], read: Callable[..., None]
 ) -> None:
     opened = []
     megabyte = os.urandom(2**20)
     for _ in range(12):
-        made = make_image(Status.READY)
-        default_storage.save(made.file.name, ContentFile(megabyte))
-        read(made)
-        Review.objects.create(image=made, reviewer=radiologist, verdict="NORMAL")
-    opening = type(default_storage._wrapped)._open
+        image = make_image(Status.READY)
+        default_storage.save(image.file.name, ContentFile(megabyte))
+        read(image)
+        Review.objects.create(image=image, reviewer=radiologist, verdict="NORMAL")
+    original_open = type(default_storage._wrapped)._open
 
-    def counted(self: Any, name: str, mode: str = "rb") -> Any:
+    def recording_open(self: Any, name: str, mode: str = "rb") -> Any:
         opened.append(name)
-        return opening(self, name, mode)
+        return original_open(self, name, mode)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(type(default_storage._wrapped), "_open", counted)
+        patched.setattr(type(default_storage._wrapped), "_open", recording_open)
         tracemalloc.start()
         parts = export.stream()
         size = len(next(parts))
         assert len(opened) == 1
         size += sum(map(len, parts))
-        _, most = tracemalloc.get_traced_memory()
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert size > 12 * 2**20
-    assert most < 4 * 2**20
+    assert peak < 4 * 2**20
 
 
 def test_a_damaged_or_missing_original_is_left_out_of_the_export(
@@ -160,20 +160,20 @@ def test_only_staff_can_export(user_client: Client, client: Client) -> None:
     assert client.get("/api/v1/reviews/export.zip").status_code in (401, 403)
 
 
-def test_the_page_asks_those_whose_verdict_counts(radiologist: User, image: Image, client: Client) -> None:
+def test_the_page_asks_only_radiologists_for_a_verdict(radiologist: User, image: Image, client: Client) -> None:
     page = Client()
     page.force_login(radiologist)
-    where = f"/images/{image.pk}/"
-    assert b"What do you see?" in page.get(where).content
-    answer = page.post(f"{where}review/", {"verdict": "NORMAL"})
-    assert (answer.status_code, answer["Location"]) == (302, where)
+    path = f"/images/{image.pk}/"
+    assert b"What do you see?" in page.get(path).content
+    answer = page.post(f"{path}review/", {"verdict": "NORMAL"})
+    assert (answer.status_code, answer["Location"]) == (302, path)
     assert Review.objects.get().verdict == "NORMAL"
-    shown = page.get(where).content.decode()
+    shown = page.get(path).content.decode()
     assert "Your verdict" in shown
     assert 'value="NORMAL" aria-pressed="true"' in shown
-    assert page.post(f"{where}review/", {"verdict": "PROBABLY"}).status_code == 400
+    assert page.post(f"{path}review/", {"verdict": "PROBABLY"}).status_code == 400
     radiologist.groups.clear()
-    again = Client()
-    again.force_login(User.objects.get(pk=radiologist.pk))
-    assert b"What do you see?" not in again.get(where).content
-    assert again.post(f"{where}review/", {"verdict": "NORMAL"}).status_code == 403
+    fresh_session = Client()
+    fresh_session.force_login(User.objects.get(pk=radiologist.pk))
+    assert b"What do you see?" not in fresh_session.get(path).content
+    assert fresh_session.post(f"{path}review/", {"verdict": "NORMAL"}).status_code == 403

@@ -1,4 +1,4 @@
-"""Two readers, the second of whom does not know what the first says, a third who decides, and what verdicts change."""
+"""Second reading: two readers who do not see each other's verdicts, a third who decides, and what verdicts change."""
 
 import csv
 import io
@@ -30,16 +30,16 @@ SECRET = "a shadow behind the heart"
 
 @pytest.fixture
 def readers(db: None) -> dict[str, Identity]:
-    made = [User.objects.create_user(name) for name in ("annika", "ben", "cleo")]
-    return {user.username: Identity(user=user) for user in made}
+    users = [User.objects.create_user(name) for name in ("annika", "ben", "cleo")]
+    return {user.username: Identity(user=user) for user in users}
 
 
 @pytest.fixture
 def department(make_department: Callable[..., Department], readers: dict[str, Identity]) -> Department:
-    made = make_department("radiology")
-    for one in readers.values():
-        made.memberships.create(user=one.user, role="reader")
-    return made
+    radiology = make_department("radiology")
+    for reader in readers.values():
+        radiology.memberships.create(user=reader.user, role="reader")
+    return radiology
 
 
 @pytest.fixture
@@ -53,15 +53,15 @@ def blind(department: Department) -> Department:
 def image(department: Department, make_image: Callable[..., Image], read: Callable[..., None]) -> Image:
     patient = Patient.objects.create(department=department, identifier="P")
     study = Study.objects.create(department=department, patient=patient)
-    made = make_image(Status.READY, department=department, study=study, patient=patient, filename="chest.jpg")
-    read(made)
-    Image.objects.filter(pk=made.pk).update(preview=made.file.name)
-    made.refresh_from_db()
-    return made
+    new_image = make_image(Status.READY, department=department, study=study, patient=patient, filename="chest.jpg")
+    read(new_image)
+    Image.objects.filter(pk=new_image.pk).update(preview=new_image.file.name)
+    new_image.refresh_from_db()
+    return new_image
 
 
-def judge(image: Image, by: Identity, verdict: str, **more: Any) -> Image:
-    services.review(Image.objects.select_related("department").get(pk=image.pk), by, verdict, **more)
+def judge(image: Image, reader: Identity, verdict: str, **more: Any) -> Image:
+    services.review(Image.objects.select_related("department").get(pk=image.pk), reader, verdict, **more)
     return Image.objects.get(pk=image.pk)
 
 
@@ -74,16 +74,16 @@ def signed_in(identity: Identity) -> Client:
 # --- one reader -----------------------------------------------------------------------------------------------------
 
 
-def test_one_reader_is_enough_and_the_verdict_comes_in_place_of_the_models_answer(image, readers):
+def test_one_readers_verdict_is_final_and_replaces_the_models_result(image, readers):
     judged = judge(image, readers["annika"], "NORMAL", comment="an artefact")
     assert (judged.stage, judged.verdict) == ("done", "NORMAL")
     assert (judged.group, judged.result.group) == ("negative", "positive")
 
 
-def test_a_changed_verdict_keeps_the_old_one(image, readers):
+def test_the_old_verdict_is_kept_when_a_reader_changes_it(image, readers):
     judge(image, readers["annika"], "PNEUMONIA", kind="viral", comment=SECRET)
     judge(image, readers["annika"], "PNEUMONIA", kind="viral", comment=SECRET)
-    assert not EarlierReview.objects.exists(), "nothing has changed"
+    assert not EarlierReview.objects.exists(), "the same verdict again changes nothing"
     judged = judge(image, readers["annika"], "UNUSABLE")
     assert (judged.verdict, judged.verdict_kind, judged.group) == ("UNUSABLE", "", "unusable")
     page = signed_in(readers["ben"])
@@ -93,13 +93,13 @@ def test_a_changed_verdict_keeps_the_old_one(image, readers):
     assert SECRET in page.get(f"/images/{image.pk}/").content.decode()
 
 
-def test_readers_who_contradict_each_other_are_listed_for_a_third_who_decides(image, readers):
+def test_an_image_with_contradicting_verdicts_waits_for_a_third_reader_who_decides(image, readers):
     judge(image, readers["annika"], "NORMAL")
-    disagreed = judge(image, readers["ben"], "PNEUMONIA")
-    assert (disagreed.stage, disagreed.verdict, disagreed.group) == ("disagreed", "", "positive")
+    contradicted = judge(image, readers["ben"], "PNEUMONIA")
+    assert (contradicted.stage, contradicted.verdict, contradicted.group) == ("disagreed", "", "positive")
     (listed,) = Worklist(readers["cleo"], {"stage": "disagreed"}).page(5).rows
     assert listed == image
-    assert not Worklist(readers["annika"], {}).page(5).rows, "it waits for others"
+    assert not Worklist(readers["annika"], {}).page(5).rows, "it waits for a reader who has not given a verdict"
     shown = signed_in(readers["cleo"]).get(f"/worklist/images/{image.pk}/").content.decode()
     assert "Your verdict decides" in shown
     assert "annika" in shown
@@ -108,28 +108,28 @@ def test_readers_who_contradict_each_other_are_listed_for_a_third_who_decides(im
     assert judge(image, readers["annika"], "UNSURE").verdict == "PNEUMONIA", "the decision stands"
 
 
-def test_who_is_not_sure_contradicts_nobody_and_the_kind_needs_no_third_reader(image, readers):
+def test_an_unsure_verdict_or_another_kind_of_pneumonia_is_no_contradiction(image, readers):
     assert judge(image, readers["annika"], "UNSURE").group == "unclear"
     assert judge(image, readers["ben"], "PNEUMONIA", kind="viral").verdict == "PNEUMONIA"
     judged = judge(image, readers["cleo"], "PNEUMONIA", kind="bacterial")
     assert (judged.stage, judged.verdict, judged.verdict_kind) == ("done", "PNEUMONIA", "")
 
 
-def test_a_verdict_that_another_reader_made_needless_meanwhile_is_told_and_not_kept(image, readers, problem):
+def test_a_verdict_is_refused_if_another_reader_finished_the_review_meanwhile(image, readers, problem):
     judge(image, readers["annika"], "NORMAL", seen="unread")
     page = signed_in(readers["ben"])
     url, body = f"/api/v1/images/{image.pk}/reviews/", {"verdict": "PNEUMONIA", "seen": "unread"}
     problem(page.put(url, body, content_type="application/json"), 409, "reviewed_meanwhile")
     assert Review.objects.count() == 1
     assert page.put(url, {**body, "seen": "done"}, content_type="application/json").status_code == 200
-    assert judge(image, readers["annika"], "PNEUMONIA", seen="done").verdict == "PNEUMONIA", "their own they may change"
+    assert judge(image, readers["annika"], "PNEUMONIA", seen="done").verdict == "PNEUMONIA", "the reader's own verdict"
 
 
-def test_only_a_pneumonia_has_a_kind(image, readers, problem):
+def test_only_a_verdict_of_pneumonia_has_a_kind(image, readers, problem):
     page, url = signed_in(readers["annika"]), f"/api/v1/images/{image.pk}/reviews/"
     for wrong in ({"verdict": "NORMAL", "kind": "viral"}, {"verdict": "PNEUMONIA", "kind": "odd"}):
         problem(page.put(url, wrong, content_type="application/json"), 400, "invalid_request")
-    page.post(f"/images/{image.pk}/review/", {"verdict": "NORMAL", "kind": "viral"})  # left over in the form
+    page.post(f"/images/{image.pk}/review/", {"verdict": "NORMAL", "kind": "viral"})  # the form still had the kind
     assert Review.objects.get().kind == ""
 
 
@@ -137,7 +137,7 @@ def test_only_a_pneumonia_has_a_kind(image, readers, problem):
 
 
 def addresses(image: Image) -> list[str]:
-    """Every address that shows something of an image."""
+    """Return every URL that shows something of an image."""
     api = f"/api/v1/images/{image.pk}/"
     return [
         api, f"{api}reviews/", f"/images/{image.pk}/", f"/images/{image.pk}/card/", f"/worklist/images/{image.pk}/",
@@ -156,7 +156,7 @@ def body_of(answer: Any) -> str:
 
 
 @pytest.mark.long
-def test_the_second_reader_sees_nothing_of_the_first_verdict_at_any_address(image, blind, readers):
+def test_the_second_reader_sees_the_first_verdict_at_no_url(image, blind, readers):
     pages = {name: signed_in(one) for name, one in readers.items()}
     before = {path: body_of(pages["ben"].get(path)) for path in addresses(image)}
     judged = judge(image, readers["annika"], "NORMAL", comment=SECRET)
@@ -165,20 +165,20 @@ def test_the_second_reader_sees_nothing_of_the_first_verdict_at_any_address(imag
         shown = body_of(pages["ben"].get(path))
         assert SECRET not in shown, path
         assert "annika" not in shown, path
-        # The words of the form and of filters are the same as before.
+        # These words stand in the form and the filters too, as often as before.
         for word in ("NORMAL", "Normal", "negative"):
             assert shown.count(word) == before[path].count(word) or path == "/api/v1/images/?reviewed=true", path
     assert json.loads(body_of(pages["ben"].get("/api/v1/images/?group=negative")))["results"] == []
-    own = pages["annika"].get(f"/api/v1/images/{image.pk}/reviews/").json()
-    assert [one["comment"] for one in own] == [SECRET]
-    boss = User.objects.create_superuser("root")
+    reviews = pages["annika"].get(f"/api/v1/images/{image.pk}/reviews/").json()
+    assert [one["comment"] for one in reviews] == [SECRET]
+    superuser = User.objects.create_superuser("root")
     admin = Client()
-    admin.force_login(boss)
+    admin.force_login(superuser)
     assert "annika" not in admin.get("/admin/reviews/review/").content.decode()
     assert b"chest" not in b"".join(admin.get("/api/v1/reviews/export.zip").streaming_content)
 
 
-def test_two_readers_who_agree_are_enough_and_others_read_in_the_meantime(image, blind, readers):
+def test_two_agreeing_verdicts_are_final(image, blind, readers):
     judge(image, readers["annika"], "PNEUMONIA", kind="viral")
     assert not Worklist(readers["annika"], {}).page(5).rows
     assert Worklist(readers["ben"], {}).page(5).rows == [image]
@@ -189,7 +189,7 @@ def test_two_readers_who_agree_are_enough_and_others_read_in_the_meantime(image,
     assert "the verdict of the readers of Radiology" in shown
 
 
-def test_two_readers_who_disagree_are_both_seen_by_the_third(image, blind, readers):
+def test_the_third_reader_sees_both_contradicting_verdicts(image, blind, readers):
     judge(image, readers["annika"], "UNSURE", comment=SECRET)
     assert judge(image, readers["ben"], "NORMAL").stage == "disagreed"
     page = signed_in(readers["cleo"])
@@ -203,7 +203,7 @@ def test_two_readers_who_disagree_are_both_seen_by_the_third(image, blind, reade
         judge(image, Identity(user=other), "UNSURE", seen="disagreed")
 
 
-def test_a_reviewed_image_is_sent_to_a_second_reader(image, department, readers, make_image, read):
+def test_a_reader_sends_a_reviewed_image_to_a_second_reader(image, department, readers, make_image, read):
     unread = make_image(Status.READY, department=department)
     read(unread)
     judge(image, readers["annika"], "NORMAL", comment=SECRET)
@@ -216,7 +216,7 @@ def test_a_reviewed_image_is_sent_to_a_second_reader(image, department, readers,
     assert judge(image, readers["ben"], "NORMAL").stage == "done"
 
 
-def test_the_setting_is_a_managers(department, readers):
+def test_only_a_manager_changes_the_setting(department, readers):
     page = signed_in(readers["annika"])
     url = f"/api/v1/departments/{department.slug}/"
     assert page.patch(url, {"second_reading": True}, content_type="application/json").status_code == 403
@@ -225,10 +225,10 @@ def test_the_setting_is_a_managers(department, readers):
     assert fresh.patch(url, {"second_reading": True}, content_type="application/json").json()["second_reading"]
 
 
-# --- what verdicts supersede ----------------------------------------------------------------------------------------
+# --- verdicts supersede the model's result --------------------------------------------------------------------------
 
 
-def test_a_verdict_supersedes_the_answer_wherever_it_shows_and_the_models_stays_beneath(image, readers, client):
+def test_a_verdict_supersedes_the_models_result_everywhere_and_that_result_stays_visible(image, readers, client):
     _, token = sharing.share_by_link(readers["annika"], image, 1)
     judge(image, readers["annika"], "NORMAL")
     page = signed_in(readers["ben"])
@@ -244,9 +244,9 @@ def test_a_verdict_supersedes_the_answer_wherever_it_shows_and_the_models_stays_
         listed = body_of(page.get(path))
         assert '<span class="tag negative">Normal</span>' in listed, path
         assert '<span class="tag positive">' not in listed, path
-    found = page.get(f"/api/v1/images/{image.pk}/").json()
-    assert (found["final_group"], found["final_by"], found["verdict"]) == ("negative", "reader", "NORMAL")
-    assert (found["result_group"], found["label"], found["review_stage"]) == ("positive", "PNEUMONIA", "done")
+    body = page.get(f"/api/v1/images/{image.pk}/").json()
+    assert (body["final_group"], body["final_by"], body["verdict"]) == ("negative", "reader", "NORMAL")
+    assert (body["result_group"], body["label"], body["review_stage"]) == ("positive", "PNEUMONIA", "done")
     assert page.get("/api/v1/images/?group=positive").json()["results"] == []
     table = body_of(page.get(f"/api/v1/studies/{image.study_id}/results.csv")).lstrip("\ufeff")
     (row,) = csv.DictReader(io.StringIO(table))
@@ -257,13 +257,13 @@ def test_a_verdict_supersedes_the_answer_wherever_it_shows_and_the_models_stays_
     assert (line["final_group"], line["result_group"], line["verdict_kind"]) == ("negative", "positive", None)
 
 
-def test_what_nobody_has_reviewed_has_the_models_answer_as_the_final_one(image, readers):
-    found = signed_in(readers["annika"]).get(f"/api/v1/images/{image.pk}/").json()
-    assert (found["final_group"], found["final_by"]) == ("positive", "model")
-    assert (found["verdict"], found["review_stage"], found["stat"]) == (None, "unread", False)
+def test_the_models_result_is_final_until_a_reader_reviews_the_image(image, readers):
+    body = signed_in(readers["annika"]).get(f"/api/v1/images/{image.pk}/").json()
+    assert (body["final_group"], body["final_by"]) == ("positive", "model")
+    assert (body["verdict"], body["review_stage"], body["stat"]) == (None, "unread", False)
 
 
-def test_a_corrected_age_does_not_bring_the_models_answer_back(image, readers):
+def test_a_corrected_age_does_not_replace_the_verdict_by_the_models_result(image, readers):
     judge(image, readers["annika"], "NORMAL")
     Image.objects.filter(pk=image.pk).update(age_years=40)
     judge_again(Image.objects.filter(pk=image.pk))
@@ -271,19 +271,19 @@ def test_a_corrected_age_does_not_bring_the_models_answer_back(image, readers):
     assert (image.group, image.readings.get().group) == ("negative", "unusable")
 
 
-def test_the_share_of_pneumonias_goes_by_the_models_answers_and_the_decisions(image, department, readers, monkeypatch):
+def test_the_prevalence_is_estimated_from_model_results_and_final_verdicts(image, department, readers, monkeypatch):
     monkeypatch.setattr(prevalence, "ENOUGH", 1)
     monkeypatch.setattr(prevalence, "ENOUGH_OF_EACH", 1)
     judge(image, readers["annika"], "NORMAL")
     judge(image, readers["ben"], "PNEUMONIA")
     assert prevalence._by_verdicts(department).share == 0.5
     judge(image, readers["cleo"], "PNEUMONIA")
-    assert prevalence._by_verdicts(department).share == 0.75  # all of one, as far from certain as one is
+    assert prevalence._by_verdicts(department).share == 0.75  # the share is 1, capped at 0.75 for a single image
     Image.objects.update(stage=ReviewStage.SECOND)
     assert not prevalence._by_verdicts(department).verdicts
 
 
-def test_whom_an_image_is_shared_with_sees_no_verdicts(image, readers):
+def test_a_person_with_whom_an_image_is_shared_sees_no_verdicts(image, readers):
     other = User.objects.create_user("out")
     other.user_permissions.add(permission(Review, "add_review"))
     sharing.share_with(readers["annika"], image, "out")
@@ -294,21 +294,21 @@ def test_whom_an_image_is_shared_with_sees_no_verdicts(image, readers):
     assert page.get(f"/worklist/images/{image.pk}/").status_code == 403
 
 
-def test_a_department_that_ends_second_reading_lets_first_verdicts_stand(blind, image, make_image, read, readers):
-    asked = make_image(Status.READY, department=blind)
-    read(asked)
+def test_first_verdicts_become_final_when_a_department_ends_second_reading(blind, image, make_image, read, readers):
+    requested = make_image(Status.READY, department=blind)
+    read(requested)
     Department.objects.filter(pk=blind.pk).update(second_reading=False)
-    judge(asked, readers["annika"], "NORMAL")
-    services.ask_for_second(readers["annika"], [asked])
+    judge(requested, readers["annika"], "NORMAL")
+    services.ask_for_second(readers["annika"], [requested])
     Department.objects.filter(pk=blind.pk).update(second_reading=True)
     waiting = judge(image, readers["annika"], "NORMAL")
     assert (waiting.stage, waiting.group) == ("second", "positive")
     blind.refresh_from_db()
     administration.change_settings(readers["annika"], blind, {"prevalence": 30, "second_reading": True})
-    assert Image.objects.get(pk=image.pk).stage == "second", "it is still wanted"
+    assert Image.objects.get(pk=image.pk).stage == "second", "second reading is still on"
     administration.change_settings(readers["annika"], blind, {"second_reading": False})
     image.refresh_from_db()
     assert (image.stage, image.verdict, image.group, image.reviewed) == ("done", "NORMAL", "negative", True)
-    assert Image.objects.get(pk=asked.pk).stage == "second", "somebody has asked for it"
-    listed = {one.pk for one in Worklist(readers["ben"], {}).page(5).rows}
-    assert listed == {asked.pk}
+    assert Image.objects.get(pk=requested.pk).stage == "second", "a reader asked for this second reading"
+    listed = {entry.pk for entry in Worklist(readers["ben"], {}).page(5).rows}
+    assert listed == {requested.pk}

@@ -10,7 +10,7 @@ from webapp.studies.models import Image, Patient, Reading, Study
 
 
 @pytest.mark.django_db(transaction=True)
-def test_rows_are_made_as_the_service_would_have_left_them(statements):
+def test_seeded_rows_are_like_those_of_the_service(statements):
     before = connection.introspection.get_constraints(connection.cursor(), Image._meta.db_table)
     call_command("seed", images=300, studies=30, people=5, departments=3)
     assert Membership.objects.count() == 6
@@ -31,7 +31,7 @@ def test_rows_are_made_as_the_service_would_have_left_them(statements):
     assert connection.introspection.get_constraints(connection.cursor(), Image._meta.db_table).keys() == before.keys()
 
 
-def test_rows_of_patients_are_not_mixed_with_made_up_ones(make_image, settings):
+def test_seed_refuses_production_and_a_database_with_images(make_image, settings):
     settings.ENVIRONMENT = "production"
     with pytest.raises(CommandError, match="production"):
         call_command("seed", images=1, studies=1)

@@ -1,4 +1,4 @@
-"""What was sent before is known again: by its content, by an Idempotency-Key, and by its study."""
+"""Repeated uploads are recognised: by their content, by an Idempotency-Key, and within a study."""
 
 import base64
 import hashlib
@@ -33,19 +33,19 @@ def stored(settings: Any) -> list[Path]:
 # --- the same content -----------------------------------------------------------------------------------------------
 
 
-def test_the_hash_is_known_at_once_and_the_same_file_is_named(client, new_client, settings):
+def test_an_upload_returns_its_hash_and_the_same_file_among_earlier_uploads(client, new_client, settings):
     first = client.upload().json()
     assert Image.objects.get(pk=first["id"]).sha256 == first["sha256"] != ""
     assert first["duplicates"] == []
     client.upload(PNG)
     second, third = client.upload(filename="again.jpg").json(), client.upload().json()
-    assert [one["id"] for one in third["duplicates"]] == [second["id"], first["id"]]
+    assert [duplicate["id"] for duplicate in third["duplicates"]] == [second["id"], first["id"]]
     assert {name: first[name] for name in ("id", "url", "page_url", "status", "created_at")} == second["duplicates"][0]
-    assert new_client().upload().json()["duplicates"] == [], "somebody else's"
+    assert new_client().upload().json()["duplicates"] == [], "another guest's upload is not named"
     assert client.get(third["url"]).json().keys() == first.keys() - {"duplicates", "token"}
 
 
-def test_what_failed_was_not_read(client):
+def test_a_failed_image_is_not_named_as_a_duplicate(client):
     first = client.upload().json()
     Image.objects.filter(pk=first["id"]).update(status=Status.FAILED)
     assert client.upload().json()["duplicates"] == []
@@ -65,12 +65,12 @@ def test_the_page_says_when_the_same_file_was_read(client, read):
     assert f'already read <a href="/images/{first["id"]}/">just before</a>' in page
 
 
-def test_departments_know_what_their_members_have_sent(user, make_department, make_image):
+def test_earlier_uploads_of_the_same_department_are_found(user, make_department, make_image):
     department: Department = make_department(uploader=user)
-    before = make_image(department=department, sha256="ab" * 32)
+    earlier = make_image(department=department, sha256="ab" * 32)
     image = make_image(department=department, sha256="ab" * 32)
     make_image(owner=user, sha256="ab" * 32)
-    assert list(Image.objects.sent_before(image)) == [before]
+    assert list(Image.objects.sent_before(image)) == [earlier]
 
 
 # --- Idempotency-Key ------------------------------------------------------------------------------------------------
@@ -78,12 +78,12 @@ def test_departments_know_what_their_members_have_sent(user, make_department, ma
 
 @pytest.fixture
 def browser(client):
-    """A guest who is known by a cookie, as after the first page."""
+    """A guest with the cookie that the first page sets."""
     client.get("/")
     return client
 
 
-def test_the_same_key_gives_the_same_image_and_stores_nothing(browser, sent, settings):
+def test_the_same_key_returns_the_same_image_and_stores_nothing(browser, sent, settings):
     first = browser.upload(patient="P-1", headers=KEY)
     files = stored(settings)
     again = browser.upload(patient="P-1", headers=KEY)
@@ -102,15 +102,15 @@ def test_the_same_key_gives_the_same_image_and_stores_nothing(browser, sent, set
 def test_another_request_with_the_key_is_refused(browser, problem, settings, other):
     browser.upload(patient="P-1", headers=KEY)
     files = stored(settings)
-    given = {"patient": "P-1", **other}
-    problem(browser.upload(headers=KEY, **given), 422, "idempotency_key_reused")
+    fields = {"patient": "P-1", **other}
+    problem(browser.upload(headers=KEY, **fields), 422, "idempotency_key_reused")
     problem(browser.upload_study({"chest.jpg": JPEG}, headers=KEY), 422, "idempotency_key_reused")
     assert Image.objects.count() == 1
     assert stored(settings) == files
 
 
-def test_the_same_key_of_another_is_another(browser, new_client, user_client):
-    jobs = {by.upload(headers=KEY).json()["id"] for by in (browser, new_client(), user_client)}
+def test_the_same_key_of_another_client_is_independent(browser, new_client, user_client):
+    jobs = {sender.upload(headers=KEY).json()["id"] for sender in (browser, new_client(), user_client)}
     assert len(jobs) == 3
 
 
@@ -135,42 +135,42 @@ def test_a_key_is_forgotten_after_a_day(browser):
     first = browser.upload(headers=KEY).json()
     assert idempotency.delete_old() == 0
     IdempotencyKey.objects.update(created_at=timezone.now() - idempotency.KEPT - timedelta(seconds=1))
-    second = browser.upload(headers=KEY).json()  # although nobody has removed the old one
+    second = browser.upload(headers=KEY).json()  # although the old key is not deleted yet
     assert second["id"] != first["id"]
     assert browser.upload(headers=KEY).json()["id"] == second["id"]
     IdempotencyKey.objects.update(created_at=timezone.now() - idempotency.KEPT)
     assert idempotency.delete_old() == 1
 
 
-def test_no_key_is_kept_in_clear(browser):
+def test_keys_are_stored_only_as_hashes(browser):
     browser.upload(headers=KEY)
     assert "scan" not in str(vars(IdempotencyKey.objects.get()))
 
 
-def test_a_slower_request_with_the_key_keeps_no_second_copy(browser, monkeypatch, settings, sent):
-    """As when both have looked for the key before either has written it."""
+def test_the_slower_of_two_requests_with_one_key_stores_no_second_copy(browser, monkeypatch, settings, sent):
+    """Two requests look for the key before either of them writes it."""
     first = browser.upload(headers=KEY).json()
     files = stored(settings)
-    look = idempotency._job
-    blind = iter([True])
-    monkeypatch.setattr(idempotency, "_job", lambda key: None if next(blind, False) else look(key))
+    original_lookup = idempotency._job
+    miss_once = iter([True])
+    monkeypatch.setattr(idempotency, "_job", lambda key: None if next(miss_once, False) else original_lookup(key))
     assert browser.upload(headers=KEY).json()["id"] == first["id"]
     assert Image.objects.count() == len(sent.images) == 1
     assert stored(settings) == files
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_requests_at_once_with_one_key_make_one_image(settings):
+def test_simultaneous_requests_with_one_key_create_one_image(settings):
     browser = Client()
     browser.get("/")
     cookies, answers = dict(browser.cookies.items()), []
     start = threading.Barrier(6)
 
     def send() -> None:
-        by = Client()
-        by.cookies[settings.GUEST_COOKIE] = cookies[settings.GUEST_COOKIE].value
+        client = Client()
+        client.cookies[settings.GUEST_COOKIE] = cookies[settings.GUEST_COOKIE].value
         start.wait()
-        answers.append(by.upload(headers=KEY))
+        answers.append(client.upload(headers=KEY))
         connection.close()
 
     threads = [threading.Thread(target=send) for _ in range(6)]
@@ -184,7 +184,7 @@ def test_many_requests_at_once_with_one_key_make_one_image(settings):
     assert len(stored(settings)) == 1
 
 
-# --- more images of a study -----------------------------------------------------------------------------------------
+# --- adding images to a study ---------------------------------------------------------------------------------------
 
 
 def test_images_are_added_to_a_study(browser, sent, zipped):
@@ -193,18 +193,18 @@ def test_images_are_added_to_a_study(browser, sent, zipped):
     assert answer.status_code == 202
     assert (answer.json()["id"], answer.json()["total"]) == (study["id"], 6)
     assert answer.json()["counts"]["failed"] == 1
-    kept = Study.objects.get()
-    assert {image.patient.identifier for image in kept.images.all()} == {"P-1"}
-    assert {image.guest for image in kept.images.all()} == {kept.guest}
+    stored_study = Study.objects.get()
+    assert {image.patient.identifier for image in stored_study.images.all()} == {"P-1"}
+    assert {image.guest for image in stored_study.images.all()} == {stored_study.guest}
     assert len(sent.ids(dispatch.INGEST)) == 2
-    assert sent.archives == [kept.archives.get().pk]
+    assert sent.archives == [stored_study.archives.get().pk]
 
 
 def files(contents: dict[str, bytes]) -> list[Any]:
     return [SimpleUploadedFile(name, content) for name, content in contents.items()]
 
 
-def test_only_those_who_may_add_to_a_study(browser, new_client, user, make_department, problem):
+def test_adding_images_needs_the_right_to_upload(browser, new_client, user, make_department, problem):
     study = browser.upload_study({"a.jpg": JPEG}).json()
     problem(new_client().post(study["images_url"], {"files": files({"b.png": PNG})}), 404, "not_found")
     department = make_department(reader=user)
@@ -218,12 +218,12 @@ def test_only_those_who_may_add_to_a_study(browser, new_client, user, make_depar
     assert owned.images.get().uploaded_by == user
 
 
-def test_a_cancelled_study_takes_no_more(browser, problem, settings):
+def test_no_images_can_be_added_to_a_cancelled_study(browser, problem, settings):
     study = browser.upload_study({"a.jpg": JPEG}).json()
     cancellation.cancel_study(Study.objects.get())
-    kept = stored(settings)
+    stored_files = stored(settings)
     problem(browser.post(study["images_url"], {"files": files({"b.png": PNG})}), 409, "study_cancelled")
-    assert stored(settings) == kept
+    assert stored(settings) == stored_files
 
 
 def test_adding_again_with_the_same_key_adds_nothing(browser):
@@ -233,7 +233,7 @@ def test_adding_again_with_the_same_key_adds_nothing(browser):
         assert (answer.status_code, answer.json()["total"]) == (202, 2)
 
 
-# --- DICOM's names --------------------------------------------------------------------------------------------------
+# --- DICOM UIDs -----------------------------------------------------------------------------------------------------
 
 
 def test_a_uid_is_unique_for_its_owner_only(user, make_image, make_department, guest: Identity):
@@ -251,7 +251,7 @@ def test_a_uid_is_unique_for_its_owner_only(user, make_image, make_department, g
             Study.objects.create(study_uid="1.2", **owner)
 
 
-def test_the_hash_is_that_of_the_whole_file(tmp_path: Path, make_image: Callable[..., Image]):
+def test_the_hash_covers_the_whole_file_from_its_start(tmp_path: Path, make_image: Callable[..., Image]):
     file = make_image().file
     file.read(10)
     assert hashes.content_hash(file) == hashes.content_hash(file)

@@ -34,50 +34,50 @@ def colleague(db: None) -> User:
 
 @pytest.fixture
 def study(user: User, make_study: Any) -> Study:
-    made: Study = make_study(Status.FAILED, owner=user, name="ward 3")
-    return made
+    new_study: Study = make_study(Status.FAILED, owner=user, name="ward 3")
+    return new_study
 
 
 # --- shares -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["images", "studies"])
-def test_it_is_shared_with_a_colleague_and_taken_back(
+def test_a_share_with_a_colleague_can_be_created_and_ended(
     user_client: Any, study: Study, colleague: User, kind: str, problem: Any
 ) -> None:
     row = study if kind == "studies" else study.images.get()
-    one, theirs = f"/api/v1/{kind}/{row.pk}/", signed_in(colleague)
-    assert theirs.get(one).status_code == 404
-    made = post(user_client, f"{one}shares/", {"user": "grace"})
-    assert made.status_code == 201
-    assert (made.json()["user"], made.json()["link"], made.json()["created_by"]) == ("grace", None, "ada")
-    assert theirs.get(one).status_code == 200
-    listed = user_client.get(f"{one}shares/").json()["results"]
+    url, grace = f"/api/v1/{kind}/{row.pk}/", signed_in(colleague)
+    assert grace.get(url).status_code == 404
+    created = post(user_client, f"{url}shares/", {"user": "grace"})
+    assert created.status_code == 201
+    assert (created.json()["user"], created.json()["link"], created.json()["created_by"]) == ("grace", None, "ada")
+    assert grace.get(url).status_code == 200
+    listed = user_client.get(f"{url}shares/").json()["results"]
     assert [(share["id"], share["user"], share["expires_at"]) for share in listed] == [
-        (made.json()["id"], "grace", None)
+        (created.json()["id"], "grace", None)
     ]
-    # Who only sees it neither learns who else does, nor ends it.
-    for answer in (theirs.get(f"{one}shares/"), theirs.delete(f"{one}shares/{made.json()['id']}/")):
+    # A person who can only see it can neither list its shares nor end one.
+    for answer in (grace.get(f"{url}shares/"), grace.delete(f"{url}shares/{created.json()['id']}/")):
         problem(answer, 403, "not_allowed")
-    assert user_client.delete(f"{one}shares/{made.json()['id']}/").status_code == 204
-    problem(user_client.delete(f"{one}shares/{made.json()['id']}/"), 404, "not_found")
-    assert theirs.get(one).status_code == 404
+    assert user_client.delete(f"{url}shares/{created.json()['id']}/").status_code == 204
+    problem(user_client.delete(f"{url}shares/{created.json()['id']}/"), 404, "not_found")
+    assert grace.get(url).status_code == 404
 
 
-def test_a_link_is_told_once_and_ends(user_client: Any, client: Any, study: Study) -> None:
+def test_a_link_is_shown_only_once_and_can_be_ended(user_client: Any, client: Any, study: Study) -> None:
     url = f"/api/v1/studies/{study.pk}/shares/"
-    made = post(user_client, url, {"days": 3}).json()
-    assert made["user"] is None
-    assert made["expires_at"]
-    link = urlsplit(made["link"]).path
+    share = post(user_client, url, {"days": 3}).json()
+    assert share["user"] is None
+    assert share["expires_at"]
+    link = urlsplit(share["link"]).path
     assert client.get(link).status_code == 200
     (listed,) = user_client.get(url).json()["results"]
     assert "link" not in listed
-    assert user_client.delete(f"{url}{made['id']}/").status_code == 204
+    assert user_client.delete(f"{url}{share['id']}/").status_code == 204
     assert client.get(link).status_code == 404
 
 
-def test_a_share_is_ended_only_at_what_it_is_of(user_client: Any, study: Study, colleague: User) -> None:
+def test_a_share_can_be_ended_only_at_its_own_url(user_client: Any, study: Study, colleague: User) -> None:
     share = post(user_client, f"/api/v1/studies/{study.pk}/shares/", {"user": "grace"}).json()["id"]
     assert user_client.delete(f"/api/v1/images/{study.images.get().pk}/shares/{share}/").status_code == 404
     assert Share.objects.filter(pk=share).exists()
@@ -90,14 +90,14 @@ def test_a_share_is_ended_only_at_what_it_is_of(user_client: Any, study: Study, 
      ({"user": "nobody"}, 404, "no_such_user"), ({"user": "ada"}, 404, "no_such_user"),
      ({"username": "grace"}, 400, "invalid_request")],
 )  # fmt: skip
-def test_what_cannot_be_shared_is_refused(
+def test_an_invalid_share_is_refused(
     user_client: Any, study: Study, colleague: User, problem: Any, body: Any, status: int, code: str
 ) -> None:
     problem(post(user_client, f"/api/v1/studies/{study.pk}/shares/", body), status, code)
     assert not Share.objects.exists()
 
 
-def test_a_guest_shares_by_a_link_only(make_study: Any, colleague: User, problem: Any) -> None:
+def test_a_guest_can_share_only_by_link(make_study: Any, colleague: User, problem: Any) -> None:
     guest = uuid4()
     url = f"/api/v1/studies/{make_study(guest=guest).pk}/shares/"
     client = Client(headers={"X-Job-Token": identities.make_token(guest)})
@@ -108,19 +108,19 @@ def test_a_guest_shares_by_a_link_only(make_study: Any, colleague: User, problem
 # --- saved views ------------------------------------------------------------------------------------------------------
 
 
-def test_filters_are_kept_listed_followed_and_deleted(
+def test_a_view_can_be_saved_listed_followed_replaced_and_deleted(
     user_client: Any, user: User, make_image: Any, problem: Any
 ) -> None:
     make_image(Status.FAILED, owner=user, filename="alpha.png")
-    made = post(user_client, VIEWS, {**VIEW, "filters": {"status": "failed", "search": "al"}})
-    assert made.status_code == 201
-    view = made.json()
+    saved = post(user_client, VIEWS, {**VIEW, "filters": {"status": "failed", "search": "al"}})
+    assert saved.status_code == 201
+    view = saved.json()
     assert view["filters"] == {"status": "failed", "search": "al"}
     assert user_client.get(VIEWS).json()["results"] == [view]
-    assert [one["filename"] for one in user_client.get(view["list_url"]).json()["results"]] == ["alpha.png"]
+    assert [image["filename"] for image in user_client.get(view["list_url"]).json()["results"]] == ["alpha.png"]
     assert view["page_url"].endswith("/images/?status=failed&search=al")
-    again = post(user_client, VIEWS, VIEW).json()
-    assert (again["id"], again["filters"]) == (view["id"], VIEW["filters"])  # the name is kept once
+    replaced = post(user_client, VIEWS, VIEW).json()
+    assert (replaced["id"], replaced["filters"]) == (view["id"], VIEW["filters"])  # its name was taken
     assert user_client.delete(f"{VIEWS}{view['id']}/").status_code == 204
     problem(user_client.delete(f"{VIEWS}{view['id']}/"), 404, "not_found")
 
@@ -133,12 +133,12 @@ def test_filters_are_kept_listed_followed_and_deleted(
      ({"name": "\u202e"}, 400, "name_missing"), ({"department": "nowhere"}, 404, "not_found"),
      ({"filters": {"search": "é" * 200}}, 400, "invalid_parameter")],
 )  # fmt: skip
-def test_what_cannot_be_kept_is_refused(user_client: Any, problem: Any, fields: Any, status: int, code: str) -> None:
+def test_an_invalid_view_is_refused(user_client: Any, problem: Any, fields: Any, status: int, code: str) -> None:
     problem(post(user_client, VIEWS, {**VIEW, **fields}), status, code)
     assert not SavedSearch.objects.exists()
 
 
-def test_a_manager_keeps_views_for_all_members(
+def test_a_manager_saves_views_for_all_members(
     user_client: Any, user: User, make_department: Any, problem: Any
 ) -> None:
     reader, other = User.objects.create_user("reader"), User.objects.create_user("other")
@@ -158,15 +158,15 @@ def test_a_manager_keeps_views_for_all_members(
     ("name", "value"),
     [("search", 7), ("study", 5), ("created_after", 2024), ("created_after", True), ("patient", None)],
 )
-def test_a_filter_that_is_a_text_is_no_number(user_client: Any, problem: Any, name: str, value: Any) -> None:
+def test_a_text_filter_refuses_other_types(user_client: Any, problem: Any, name: str, value: Any) -> None:
     problem(post(user_client, VIEWS, {**VIEW, "filters": {name: value}}), 400, "invalid_request")
 
 
-def test_a_number_of_hours_is_kept(user_client: Any) -> None:
-    made = post(user_client, VIEWS, {"list": "worklist", "name": "Late", "filters": {"waiting_hours": 4}})
-    assert (made.status_code, made.json()["filters"]) == (201, {"waiting_hours": "4"})
+def test_a_filter_by_hours_can_be_saved(user_client: Any) -> None:
+    saved = post(user_client, VIEWS, {"list": "worklist", "name": "Late", "filters": {"waiting_hours": 4}})
+    assert (saved.status_code, saved.json()["filters"]) == (201, {"waiting_hours": "4"})
 
 
-def test_guests_keep_none(client: Any, problem: Any) -> None:
+def test_guests_cannot_save_views(client: Any, problem: Any) -> None:
     problem(client.get(VIEWS), 401, "not_authenticated")
     problem(post(client, VIEWS, VIEW), 401, "not_authenticated")

@@ -1,4 +1,4 @@
-"""A study that is requested while its ZIP is unpacked: every answer is consistent."""
+"""A study that is requested while its ZIP is unpacked: every response is consistent."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from webapp.studies.progress import current_progress, progress_by_study
 from webapp.studies.services import archives
 
 FILES = 3
-#: Before which statement; there are more than any of these answers takes. A quarter of them is quick.
+#: Index of the SQL statement before which the ZIP is unpacked: more than any response needs. A quarter is quick.
 MOMENTS = [pytest.param(number, marks=[] if number % 4 == 2 else pytest.mark.long) for number in range(14)]
 
 
@@ -28,7 +28,7 @@ def study(client, zipped):
 
 @contextmanager
 def before_statement(number, act):
-    """Run something between two statements of a request, as another process would."""
+    """Call ``act`` before the statement at index ``number`` of a request, as another process might."""
     seen = []
 
     def execute(execute, *arguments):
@@ -47,7 +47,7 @@ def unpack():
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize(
-    "ask",
+    "take_snapshot",
     [
         current_progress,
         lambda study: progress_by_study([study])[study.pk],
@@ -55,37 +55,37 @@ def unpack():
     ],
     ids=["study", "list", "webhook"],
 )
-def test_no_answer_misses_the_images_or_counts_them_twice(study, moment, ask):
+def test_no_response_misses_images_or_counts_them_twice(study, moment, take_snapshot):
     with before_statement(moment, unpack):
-        found = ask(study)
-    assert (found.status, found.total, found.counts["queued"]) == ("queued", FILES, FILES)
-    assert not found.is_final
+        snapshot = take_snapshot(study)
+    assert (snapshot.status, snapshot.total, snapshot.counts["queued"]) == ("queued", FILES, FILES)
+    assert not snapshot.is_final
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("url", ["url", "list", "page"])
-def test_no_answer_over_http_says_that_it_is_finished(client, study, moment, url):
+def test_no_http_response_reports_the_study_as_finished(client, study, moment, url):
     api = f"/api/v1/studies/{study.pk}/"
     with before_statement(moment, unpack):
         answer = client.get({"url": api, "list": "/api/v1/studies/", "page": study.get_absolute_url()}[url])
     if url == "page":
         content = answer.content.decode()
         assert f"<strong>0 of {FILES}</strong>" in content
-        assert "hx-get" in content, "the page goes on asking"
+        assert "hx-get" in content, "the page keeps polling"
         return
-    found = answer.json() if url == "url" else answer.json()["results"][0]
-    assert (found["status"], found["total"], found["counts"]["queued"]) == ("queued", FILES, FILES)
+    body = answer.json() if url == "url" else answer.json()["results"][0]
+    assert (body["status"], body["total"], body["counts"]["queued"]) == ("queued", FILES, FILES)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_no_waiting_client_gets_a_premature_final_status(study, moment):
+def test_no_waiting_client_gets_a_final_status_too_early(study, moment):
     with before_statement(moment, unpack):
         state = waiting.study_states([study.pk])[study.pk]
     assert not state.is_final
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_list_of_finished_studies_has_none_with_a_zip_to_unpack(client, study, moment):
+def test_no_study_with_a_zip_to_unpack_is_listed_as_finished(client, study, moment):
     with before_statement(moment, unpack):
         answer = client.get("/api/v1/studies/?status=finished")
     assert answer.json()["results"] == []
@@ -93,7 +93,7 @@ def test_a_list_of_finished_studies_has_none_with_a_zip_to_unpack(client, study,
 
 @pytest.mark.parametrize("state", Archive.PENDING)
 @pytest.mark.parametrize("total", [0, 2])
-def test_a_study_with_a_zip_to_unpack_is_not_final_whatever_the_zip_holds(make_study, state, total):
+def test_a_study_with_a_zip_to_unpack_is_never_final(make_study, state, total):
     study = make_study("succeeded")
     Archive.objects.create(study=study, filename="a.zip", total=total, state=state, dispatched_at=timezone.now())
     assert current_progress(study).status == "running"
@@ -101,7 +101,7 @@ def test_a_study_with_a_zip_to_unpack_is_not_final_whatever_the_zip_holds(make_s
     assert study not in Study.objects.at_rest()
 
 
-def test_a_study_that_is_gone_or_unknown_has_an_empty_state():
+def test_a_deleted_or_unknown_study_has_an_empty_state():
     pk = uuid4()
     assert waiting.StudyState() == waiting.StudyState(images={}, archives={}, packed=0, cancelled=False)
     assert pk not in waiting.study_states([])
@@ -129,7 +129,7 @@ def test_the_table_has_a_row_for_a_zip_that_failed(client, study):
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_the_table_never_lacks_what_leaves_a_zip_meanwhile(client, study, moment):
+def test_the_table_always_has_the_zip_or_all_its_images(client, study, moment):
     with before_statement(moment, unpack):
-        found = {row["filename"] for row in rows(client, study)}
-    assert "ward.zip" in found or found == {"0.jpg", "1.jpg", "2.jpg"}
+        names = {row["filename"] for row in rows(client, study)}
+    assert "ward.zip" in names or names == {"0.jpg", "1.jpg", "2.jpg"}

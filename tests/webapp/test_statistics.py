@@ -7,7 +7,7 @@ import pytest
 from webapp import statistics
 
 
-def test_a_share_has_wilsons_interval_and_ten_observations_at_least() -> None:
+def test_a_share_has_wilsons_interval_and_needs_ten_observations() -> None:
     found = statistics.share(0, 10)
     assert found
     assert (found.value, found.low, found.n) == (0, 0, 10)
@@ -21,10 +21,10 @@ def test_kappa_is_agreement_beyond_chance() -> None:
     assert found.value == pytest.approx(0.4)
     assert (found.low, found.high) == pytest.approx((0.14, 0.64), abs=0.02)
     assert statistics.kappa(0, 0, 0, 40) is None, "nobody ever said yes"
-    assert statistics.kappa(2, 2, 2, 3) is None, "nine are too few"
+    assert statistics.kappa(2, 2, 2, 3) is None, "nine observations are too few"
 
 
-def test_no_disagreement_leaves_an_interval_of_some_width() -> None:
+def test_kappa_without_disagreement_still_has_an_interval() -> None:
     few, many = statistics.kappa(10, 0, 0, 10), statistics.kappa(500, 0, 0, 500)
     assert few
     assert many
@@ -32,24 +32,24 @@ def test_no_disagreement_leaves_an_interval_of_some_width() -> None:
     assert few.low < 0.9 < many.low
 
 
-def test_the_interval_of_kappa_contains_the_truth_as_often_as_it_says() -> None:
-    drawn, inside = random.Random(7), 0
+def test_the_interval_of_kappa_has_its_stated_coverage() -> None:
+    generator, inside = random.Random(7), 0
     truth = (0.35, 0.1, 0.1, 0.45)
     exact = statistics.kappa(*(round(10_000 * share) for share in truth))
     assert exact
     for _ in range(300):
-        fields = drawn.choices(range(4), truth, k=80)
-        found = statistics.kappa(*(fields.count(field) for field in range(4)))
+        cells = generator.choices(range(4), truth, k=80)
+        found = statistics.kappa(*(cells.count(cell) for cell in range(4)))
         inside += bool(found and found.low <= exact.value <= found.high)
     assert 0.91 < inside / 300 < 0.99
 
 
-def test_samples_of_one_population_exceed_the_index_by_chance_once_in_twenty_times() -> None:
-    drawn, beyond = random.Random(7), 0
+def test_samples_of_one_population_exceed_the_limit_once_in_twenty_times() -> None:
+    generator, beyond = random.Random(7), 0
     shares = [0.1, 0.2, 0.3, 0.25, 0.15]
 
     def sample(n: int) -> list[int]:
-        found = drawn.choices(range(5), shares, k=n)
+        found = generator.choices(range(5), shares, k=n)
         return [found.count(part) for part in range(5)]
 
     for _ in range(400):
@@ -59,7 +59,7 @@ def test_samples_of_one_population_exceed_the_index_by_chance_once_in_twenty_tim
     assert 0.02 < beyond / 400 < 0.08
 
 
-def test_another_distribution_has_another_index() -> None:
+def test_the_index_grows_when_the_distribution_changes() -> None:
     assert statistics.shift([50, 50, 0], [500, 500, 0]).index == pytest.approx(0, abs=1e-3)
     assert statistics.shift([0, 50, 50], [500, 500, 0]).index > 1
     assert statistics.shift([0, 0], [1, 2]) is None

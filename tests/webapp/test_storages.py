@@ -42,8 +42,8 @@ def storage(request: pytest.FixtureRequest) -> Any:
     return storages["default"] if request.param == "folder" else request.getfixturevalue("bucket")
 
 
-def test_a_file_comes_back_as_it_was_and_goes(storage: Any) -> None:
-    content = bytes(range(256)) * 40_000  # more than is kept in memory
+def test_a_file_is_stored_read_back_and_deleted(storage: Any) -> None:
+    content = bytes(range(256)) * 40_000  # more than the storage buffers in memory
     name = storage.save("uploads/ab/file.bin", ContentFile(content))
     assert name == "uploads/ab/file.bin"
     with storage.open(name) as file:
@@ -54,83 +54,83 @@ def test_a_file_comes_back_as_it_was_and_goes(storage: Any) -> None:
     assert storage.exists(name)
     storage.delete(name)
     assert not storage.exists(name)
-    storage.delete(name)  # as often as one likes
+    storage.delete(name)  # deleting again is no error
 
 
 def test_a_file_is_hashed_and_stored_in_few_parts() -> None:
-    parts: list[int] = []
+    reads: list[int] = []
 
-    class Noting(io.BytesIO):
+    class CountingFile(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
-            parts.append(1)
+            reads.append(1)
             return super().read(size)
 
         def readinto(self, buffer: Any, /) -> int:
-            parts.append(1)
+            reads.append(1)
             return super().readinto(buffer)
 
-    content = File(Noting(bytes(600_000)))
+    content = File(CountingFile(bytes(600_000)))
     content_hash(content)
     storages["default"].save("uploads/ab/file.bin", content)
-    assert len(parts) <= 6  # 20 by Django's own parts
+    assert len(reads) <= 6  # Django's default chunks would need 20
 
 
-def test_saving_again_replaces(storage: Any) -> None:
+def test_saving_a_file_again_replaces_it(storage: Any) -> None:
     for content in (b"first", b"second"):
         assert storage.save("inputs/ab/same.png", ContentFile(content)) == "inputs/ab/same.png"
     assert storage.open("inputs/ab/same.png").read() == b"second"
 
 
-def test_a_file_that_is_gone(storage: Any) -> None:
+def test_a_missing_file_is_not_found(storage: Any) -> None:
     storage.save("uploads/ab/there.bin", ContentFile(b"x"))
     with pytest.raises(FileNotFoundError):
         storage.open("uploads/ab/gone.bin")
     assert storage.is_there()
 
 
-def test_a_volume_that_is_not_mounted_is_away() -> None:
+def test_a_volume_that_is_not_mounted_is_unavailable() -> None:
     folder: LocalStorage = storages["default"]
     with pytest.raises(StorageUnavailable, match="mounted"):
         folder.open("uploads/ab/file.bin")
 
 
-def test_a_bucket_that_is_not_there_is_away(store: dict[str, str]) -> None:
+def test_a_missing_bucket_is_unavailable(store: dict[str, str]) -> None:
     missing = S3Storage(bucket_name="another", endpoint_url=store["S3_ENDPOINT_URL"], **KEY)
     assert not missing.is_there()
     with pytest.raises(StorageUnavailable):
         missing.open("uploads/ab/file.bin")
 
 
-def test_a_store_that_does_not_answer_is_away() -> None:
-    away = S3Storage(bucket_name="any", endpoint_url=f"http://127.0.0.1:{servers.free_port()}", **KEY)
-    assert not away.is_there()
-    for use in (lambda: away.open("a"), lambda: away.save("a", ContentFile(b"x")), lambda: away.exists("a")):
+def test_a_store_that_does_not_answer_is_unavailable() -> None:
+    offline = S3Storage(bucket_name="any", endpoint_url=f"http://127.0.0.1:{servers.free_port()}", **KEY)
+    assert not offline.is_there()
+    for use in (lambda: offline.open("a"), lambda: offline.save("a", ContentFile(b"x")), lambda: offline.exists("a")):
         with pytest.raises(StorageUnavailable):
             use()
 
 
-def test_an_upload_to_a_storage_that_is_away_says_so(
+def test_an_upload_to_an_unavailable_storage_is_refused_with_its_code(
     client: Any, problem: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: Any) -> str:
+    def fail(*_: Any) -> str:
         raise StorageUnavailable("no route to host")
 
-    monkeypatch.setattr(LocalStorage, "_save", away)
+    monkeypatch.setattr(LocalStorage, "_save", fail)
     problem(client.upload(), 503, "storage_unavailable")
 
 
 def test_a_zip_is_read_in_parts_and_never_as_a_whole(storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its directory, and one of its entries, of a ZIP far larger than what is read at once."""
+    """The directory and single entries are read from a ZIP that is far larger than one part."""
     monkeypatch.setattr(s3, "PART", 2**16)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for number in range(40):
             archive.writestr(f"{number}.bin", bytes([number]) * 100_000)
     storage.save("archives/ab/large.zip", ContentFile(stream.getvalue()))
-    asked: list[int] = []
+    sizes: list[int] = []
     read_part = s3._Parts.readinto
     monkeypatch.setattr(
-        s3._Parts, "readinto", lambda self, buffer: asked.append(len(buffer)) or read_part(self, buffer)
+        s3._Parts, "readinto", lambda self, buffer: sizes.append(len(buffer)) or read_part(self, buffer)
     )
     with storage.open_seekable("archives/ab/large.zip") as file, zipfile.ZipFile(file) as archive:
         assert len(archive.namelist()) == 40
@@ -138,12 +138,14 @@ def test_a_zip_is_read_in_parts_and_never_as_a_whole(storage: Any, monkeypatch: 
         assert archive.read("3.bin") == bytes([3]) * 100_000
         assert archive.testzip() is None
     if isinstance(storage, S3Storage):
-        assert asked
-        assert max(asked) <= 2**17
-        assert len(asked) < 200
+        assert sizes
+        assert max(sizes) <= 2**17
+        assert len(sizes) < 200
 
 
-def test_a_part_that_cannot_be_had_is_the_storages_fault(bucket: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_cannot_be_read_means_an_unavailable_storage(
+    bucket: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bucket.save("archives/ab/a.zip", ContentFile(bytes(10_000)))
     with bucket.open_seekable("archives/ab/a.zip") as file:
         monkeypatch.setattr(
@@ -208,7 +210,7 @@ def _cross_device(*_: Any) -> None:
     raise OSError(18, "Invalid cross-device link")
 
 
-def test_files_of_a_batch_have_their_names_at_its_end(storage: Any) -> None:
+def test_the_files_of_a_batch_exist_under_their_names_at_its_end(storage: Any) -> None:
     names = [f"uploads/{number % 3}/{number}.jpg" for number in range(20)]
     with storage.batch():
         for name in names:
@@ -216,20 +218,20 @@ def test_files_of_a_batch_have_their_names_at_its_end(storage: Any) -> None:
     assert [storage.open(name).read() for name in names] == [name.encode() for name in names]
 
 
-def test_threads_have_shares_of_the_files_and_not_one_at_a_time(tmp_path: Path, monkeypatch: Any) -> None:
-    handed: list[Any] = []
+def test_each_thread_gets_a_share_of_the_files(tmp_path: Path, monkeypatch: Any) -> None:
+    jobs: list[Any] = []
     pool = local._threads()
     submit = pool.submit
-    monkeypatch.setattr(pool, "submit", lambda *work: handed.append(work) or submit(*work))
+    monkeypatch.setattr(pool, "submit", lambda *job: jobs.append(job) or submit(*job))
     folder = LocalStorage(location=tmp_path)
     with folder.batch():
         for number in range(30):
             folder.save(f"uploads/{number}/{number}.jpg", ContentFile(b"image"))
-    assert len(handed) == 2 * local.THREADS  # the files, and then the folders
-    assert len([one for one in tmp_path.rglob("*.jpg") if one.read_bytes() == b"image"]) == 30
+    assert len(jobs) == 2 * local.THREADS  # the files, and then the folders
+    assert len([path for path in tmp_path.rglob("*.jpg") if path.read_bytes() == b"image"]) == 30
 
 
-def test_a_process_that_is_forked_stores_a_batch_as_well(tmp_path: Path) -> None:
+def test_a_forked_process_can_store_a_batch(tmp_path: Path) -> None:
     folder = LocalStorage(location=tmp_path)
 
     def store() -> None:
@@ -245,7 +247,7 @@ def test_a_process_that_is_forked_stores_a_batch_as_well(tmp_path: Path) -> None
     assert len(list(tmp_path.rglob("[0-3]"))) == 8
 
 
-def test_a_process_that_may_have_no_more_threads_stores_a_batch_as_well(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_process_that_cannot_start_threads_can_store_a_batch(tmp_path: Path, monkeypatch: Any) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -260,7 +262,7 @@ def test_a_process_that_may_have_no_more_threads_stores_a_batch_as_well(tmp_path
     assert files_in(folder) == ["0", "1", "2"]
 
 
-def test_no_file_is_left_of_a_batch_that_fails() -> None:
+def test_a_failed_batch_leaves_no_file() -> None:
     folder: LocalStorage = storages["default"]
 
     def save_both() -> None:
@@ -275,7 +277,7 @@ def test_no_file_is_left_of_a_batch_that_fails() -> None:
     assert files_in(folder) == ["3.jpg"]
 
 
-def test_many_files_go_at_once_and_those_that_are_gone_are_no_error(storage: Any) -> None:
+def test_deleting_many_files_ignores_missing_ones(storage: Any) -> None:
     names = [storage.save(f"previews/ab/{n}.jpg", ContentFile(b"x")) for n in range(3)]
     kept = storage.save("previews/ab/kept.jpg", ContentFile(b"x"))
     assert storage.delete_many([*names, "previews/ab/never.jpg"]) == []
@@ -284,7 +286,7 @@ def test_many_files_go_at_once_and_those_that_are_gone_are_no_error(storage: Any
     assert storage.delete_many([]) == []
 
 
-def test_files_are_listed_in_order_from_any_place_on(storage: Any) -> None:
+def test_files_are_listed_in_order_after_any_name(storage: Any) -> None:
     names = ["uploads/0/a.bin", "uploads/0-1/b.bin", "uploads/ab/1.bin", "uploads/ab/2.bin", "uploads/z.bin"]
     for name in reversed(names):
         storage.save(name, ContentFile(b"12345"))
@@ -300,8 +302,8 @@ def test_files_are_listed_in_order_from_any_place_on(storage: Any) -> None:
     assert list(storage.walk("nothing")) == []
 
 
-def test_a_store_that_is_away_lists_and_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    away = S3Storage(bucket_name="none", endpoint_url="http://127.0.0.1:1", **KEY)
-    assert away.delete_many(["uploads/a.bin"]) == ["uploads/a.bin"]
+def test_an_unavailable_store_lists_and_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    offline = S3Storage(bucket_name="none", endpoint_url="http://127.0.0.1:1", **KEY)
+    assert offline.delete_many(["uploads/a.bin"]) == ["uploads/a.bin"]
     with pytest.raises(StorageUnavailable):
-        list(away.walk("uploads"))
+        list(offline.walk("uploads"))

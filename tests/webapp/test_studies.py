@@ -1,4 +1,4 @@
-"""Many files as one study: upload, progress, table, cancelling."""
+"""Studies of many files: upload, progress, cancelling, and the table of results."""
 
 import csv
 import io
@@ -25,8 +25,8 @@ FIELDS = {
 }  # fmt: skip
 
 
-def counts(**found):
-    return {status: found.get(status, 0) for status in Status.values}
+def counts(**given):
+    return {status: given.get(status, 0) for status in Status.values}
 
 
 # --- upload ---------------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def test_a_study_is_accepted_with_its_urls_and_a_guests_token(client, sent):
     assert {image["study"] for image in listed["results"]} == {url}
 
 
-def test_a_file_that_is_no_image_fails_alone(client, sent):
+def test_a_file_that_is_no_image_fails_without_the_others(client, sent):
     files = {"a.jpg": JPEG, "notes.jpg": synthetic.text(), "empty.png": b"", "drawing.svg": synthetic.svg()}
     study = client.upload_study(files).json()
     assert study["counts"] == counts(queued=1, failed=3)
@@ -69,7 +69,7 @@ def test_a_file_that_is_no_image_fails_alone(client, sent):
     assert all(image["finished_at"] for image in images if image["error"])
 
 
-def test_a_study_of_nothing_but_failures_is_finished(client):
+def test_a_study_with_only_failed_images_is_finished(client):
     study = client.upload_study({"notes.jpg": synthetic.text()}).json()
     assert (study["status"], study["eta_seconds"]) == ("finished", 0)
 
@@ -79,7 +79,7 @@ def test_a_study_without_files_is_refused(client, problem):
     assert not Study.objects.exists()
 
 
-def test_one_unreadable_zip_refuses_the_whole_study(client, problem, sent):
+def test_an_unreadable_zip_refuses_the_whole_study(client, problem, sent):
     problem(client.upload_study({"a.jpg": JPEG, "b.zip": b"PK\x03\x04 broken"}), 400, "archive_corrupt")
     assert not Study.objects.exists()
     assert not Image.objects.exists()
@@ -118,13 +118,13 @@ def test_a_studys_status_follows_from_its_images(make_study, statuses, status):
     assert now.done == sum(name in ("succeeded", "failed", "cancelled") for name in statuses)
 
 
-def test_what_is_still_in_a_zip_counts_as_queued(client, zipped):
+def test_images_in_a_packed_zip_count_as_queued(client, zipped):
     study = client.upload_study({"a.zip": zipped, "b.jpg": JPEG}).json()
     assert (study["total"], study["counts"]["queued"], study["status"]) == (4, 4, "queued")
 
 
 def finished(make_image, seconds_ago, *, lasted=0.0, **fields):
-    """An image that was read ``seconds_ago``, ``lasted`` seconds after it came."""
+    """Make an image that was read ``seconds_ago``, ``lasted`` seconds after its upload."""
     image = make_image(Status.SUCCEEDED, **fields)
     end = timezone.now() - timedelta(seconds=seconds_ago)
     Image.objects.filter(pk=image.pk).update(finished_at=end, created_at=end - timedelta(seconds=lasted))
@@ -140,41 +140,41 @@ def test_the_rate_is_measured_over_the_last_minute(make_image):
     assert progress.images_per_second() == pytest.approx(30 / 60)
 
 
-def test_the_rate_of_a_service_that_just_began_is_measured_since_the_beginning(make_image):
+def test_the_rate_of_a_new_service_is_measured_since_its_first_upload(make_image):
     for n in range(10):
         finished(make_image, n, lasted=10 - n)
     assert progress.images_per_second() == pytest.approx(1.0, rel=0.05)
 
 
-def test_one_result_is_no_rate(make_image):
+def test_one_result_gives_no_rate(make_image):
     finished(make_image, 1)
     assert progress.images_per_second() is None
 
 
-def test_the_time_left_is_what_waits_and_what_goes_first_by_the_rate(make_image, make_study):
+def test_the_time_left_is_the_number_of_images_ahead_divided_by_the_rate(make_image, make_study):
     for n in range(30):
-        finished(make_image, n, lasted=100)  # half an image a second
-    before = [make_image(Status.READY, priority="bulk") for _ in range(3)]
-    Image.objects.filter(pk__in=[image.pk for image in before]).update(created_at=timezone.now() - timedelta(seconds=5))
+        finished(make_image, n, lasted=100)  # half an image per second
+    ahead = [make_image(Status.READY, priority="bulk") for _ in range(3)]
+    Image.objects.filter(pk__in=[image.pk for image in ahead]).update(created_at=timezone.now() - timedelta(seconds=5))
     study = make_study("queued", "ready", "running", "succeeded")
     Image.objects.filter(study=study, status="succeeded").update(finished_at=timezone.now() - timedelta(hours=1))
-    make_image(Status.QUEUED, priority="bulk")  # came later: waits behind
-    make_image(Status.QUEUED, priority="interactive")  # came later, and goes first
+    make_image(Status.QUEUED, priority="bulk")  # uploaded later: waits behind the study
+    make_image(Status.QUEUED, priority="interactive")  # uploaded later, but goes first
     assert progress.current_progress(study).eta_seconds == pytest.approx((3 + 3 + 1) / 0.5, rel=0.02)
 
 
-def test_the_time_left_shrinks_to_nothing(client, read):
+def test_the_time_left_decreases_to_zero(client, read):
     study = client.upload_study({f"{n}.jpg": JPEG for n in range(4)}).json()
     images = list(Image.objects.all())
     Image.objects.update(status=Status.READY)
     assert client.get(study["url"]).json()["eta_seconds"] is None
-    left = []
+    answers = []
     for image in images[:3]:
         read(image)
-        left.append(client.get(study["url"]).json())
-    assert [each["counts"]["succeeded"] for each in left] == [1, 2, 3]
-    assert left[1]["eta_seconds"] > 0
-    assert left[1]["status"] == "running"
+        answers.append(client.get(study["url"]).json())
+    assert [answer["counts"]["succeeded"] for answer in answers] == [1, 2, 3]
+    assert answers[1]["eta_seconds"] > 0
+    assert answers[1]["status"] == "running"
     read(images[3])
     end = client.get(study["url"]).json()
     assert (end["status"], end["eta_seconds"]) == ("finished", 0)
@@ -211,7 +211,7 @@ def test_cancelling_a_finished_study_changes_nothing(client, read):
     assert (answer.json()["status"], answer.json()["counts"]) == ("finished", counts(succeeded=1))
 
 
-def test_cancelling_reaches_into_a_zip(client, zipped, sent):
+def test_cancelling_also_cancels_images_in_a_packed_zip(client, zipped, sent):
     study = client.upload_study({"a.zip": zipped}).json()
     answer = client.post(f"{study['url']}cancel/").json()
     assert (answer["status"], answer["counts"]) == ("cancelled", counts(cancelled=3))
@@ -222,7 +222,7 @@ def test_cancelling_reaches_into_a_zip(client, zipped, sent):
     assert (after["status"], after["counts"]) == ("cancelled", counts(cancelled=3))
 
 
-# --- the table ------------------------------------------------------------------------------------------------------
+# --- the table of results -------------------------------------------------------------------------------------------
 
 
 def table(client, study):
@@ -268,7 +268,7 @@ FORMULAS = [
 ]  # fmt: skip
 
 
-def test_no_part_of_a_cell_is_a_formula_where_semicolons_end_cells(client):
+def test_no_part_of_a_cell_is_a_formula_where_semicolons_separate_cells(client):
     study = client.upload_study({"a.jpg": JPEG}).json()
     Image.objects.update(filename="a;=1+1;b; ＠c;d.jpg")
     assert table(client, study)[0]["filename"] == "a;'=1+1;b;' ＠c;d.jpg"
@@ -286,13 +286,13 @@ def test_no_cell_is_a_formula(client):
 
 
 @pytest.mark.parametrize("name", ["a=1.jpg", "röntgen.jpg", "胸部.jpg", "(1).jpg", "'quoted'.jpg", "§.jpg", "ﬁ.jpg"])
-def test_what_is_no_formula_stays_as_it_is(client, name):
+def test_names_that_are_no_formulas_are_unchanged(client, name):
     study = client.upload_study({"a.jpg": JPEG}).json()
     Image.objects.update(filename=name)
     assert table(client, study)[0]["filename"] == name
 
 
-def test_the_table_opens_with_its_letters_in_every_program(client):
+def test_the_table_keeps_its_letters_in_every_program(client):
     study = client.upload_study({"ébène Röntgen 胸部.jpg": JPEG, "b.jpg": JPEG}).json()
     answer = client.get(study["results_url"])
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
@@ -300,19 +300,19 @@ def test_the_table_opens_with_its_letters_in_every_program(client):
     assert content.startswith(b"\xef\xbb\xbfrow,filename,patient,"), "Excel needs the byte order mark"
     assert content.count(b"\n") == content.count(b"\r\n") == 3
     assert [row["row"] for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig")))] == ["1", "2"]
-    # As read without support for the byte order mark.
+    # A program that does not know the byte order mark reads the names as well.
     rows = list(csv.DictReader(io.StringIO(content.decode())))
     assert [row["filename"] for row in rows] == ["b.jpg", "ébène Röntgen 胸部.jpg"]
 
 
-def test_quotes_commas_and_lines_in_names_keep_the_table_whole(client):
+def test_quotes_commas_and_line_breaks_in_names_do_not_break_the_table(client):
     study = client.upload_study({"a.jpg": JPEG, "b.jpg": JPEG}).json()
     name = 'a, "quoted"\nand broken.jpg'
     Image.objects.filter(filename="a.jpg").update(filename=name)
     assert {row["filename"] for row in table(client, study)} == {name, "b.jpg"}
 
 
-def test_the_table_is_made_row_by_row(make_study):
+def test_the_table_is_generated_row_by_row(make_study):
     study = make_study(*["queued"] * 3)
     rows = results_csv.csv_rows(study, lambda path: path)
     assert isinstance(rows, GeneratorType)
@@ -320,13 +320,13 @@ def test_the_table_is_made_row_by_row(make_study):
     assert next(rows).startswith("1,0.jpg,")
 
 
-def test_the_table_takes_few_queries_however_long(client, make_study, django_assert_max_num_queries):
+def test_a_long_table_takes_few_queries(client, make_study, django_assert_max_num_queries):
     study = client.upload_study({f"{n}.jpg": JPEG for n in range(20)}, patient="P").json()
     with django_assert_max_num_queries(7):
         assert len(table(client, study)) == 20
 
 
-def test_the_rate_and_what_is_ahead_are_counted_once_a_second(make_image, make_study, guest, settings, statements):
+def test_the_rate_and_the_images_ahead_are_counted_once_a_second(make_image, make_study, guest, settings, statements):
     cache = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid4()), "TIMEOUT": 1}
     settings.CACHES = {**settings.CACHES, "process": cache}
     for _ in range(3):

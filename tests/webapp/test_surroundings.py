@@ -1,4 +1,4 @@
-"""Databases, brokers, caches and storages as the environment names them."""
+"""Databases, brokers, caches and storages as configured by environment variables."""
 
 import json
 import pickle
@@ -16,26 +16,26 @@ from worker import tasks
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_sqlite_waits_its_turn_and_survives_a_power_cut():
-    made = databases.from_url("sqlite:////tmp/x.sqlite3")
-    assert made["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
-    assert "synchronous=FULL" in made["OPTIONS"]["init_command"]
+def test_sqlite_locks_at_once_and_writes_durably():
+    config = databases.from_url("sqlite:////tmp/x.sqlite3")
+    assert config["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert "synchronous=FULL" in config["OPTIONS"]["init_command"]
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "mysql", "mariadb"])
-def test_servers_are_asked_whether_they_are_still_there(scheme):
-    made = databases.from_url(f"{scheme}://someone:pass%40word@db:1234/clinic")
-    assert made["ENGINE"] == f"django.db.backends.{'postgresql' if 'postgres' in scheme else 'mysql'}"
-    assert (made["USER"], made["PASSWORD"], made["HOST"], made["PORT"]) == ("someone", "pass@word", "db", 1234)
-    assert made["CONN_HEALTH_CHECKS"]
-    assert made["CONN_MAX_AGE"] is None
-    assert made["OPTIONS"]["connect_timeout"] == 5
+def test_connections_to_database_servers_are_kept_and_checked(scheme):
+    config = databases.from_url(f"{scheme}://someone:pass%40word@db:1234/clinic")
+    assert config["ENGINE"] == f"django.db.backends.{'postgresql' if 'postgres' in scheme else 'mysql'}"
+    assert (config["USER"], config["PASSWORD"], config["HOST"], config["PORT"]) == ("someone", "pass@word", "db", 1234)
+    assert config["CONN_HEALTH_CHECKS"]
+    assert config["CONN_MAX_AGE"] is None
+    assert config["OPTIONS"]["connect_timeout"] == 5
 
 
-def test_options_in_the_url_go_first():
-    made = databases.from_url("postgres://u@db/clinic?sslmode=verify-full&connect_timeout=9")
-    assert made["OPTIONS"]["sslmode"] == "verify-full"
-    assert int(made["OPTIONS"]["connect_timeout"]) == 9
+def test_options_in_the_url_take_precedence():
+    config = databases.from_url("postgres://u@db/clinic?sslmode=verify-full&connect_timeout=9")
+    assert config["OPTIONS"]["sslmode"] == "verify-full"
+    assert int(config["OPTIONS"]["connect_timeout"]) == 9
 
 
 def test_only_redis_has_a_visibility_timeout():
@@ -43,7 +43,7 @@ def test_only_redis_has_a_visibility_timeout():
     assert brokers.transport_options("amqp://user:secret@host//", longest_task=120) == {"confirm_publish": True}
 
 
-def test_redis_gives_no_message_out_again_while_its_task_may_run():
+def test_redis_redelivers_no_message_while_its_task_may_run():
     registered = [task for name, task in tasks.app.tasks.items() if name.startswith("worker.")]
     limits = {task.name: getattr(task, "batch_time_limit", task.time_limit) for task in registered}
     assert limits == settings.TASK_TIME_LIMITS
@@ -63,16 +63,16 @@ def test_sentinel_gets_the_masters_name_and_both_passwords():
 
 
 @pytest.mark.parametrize("url", ["redis://one:6379/0", "sentinel://one:26379/3"])
-def test_what_lies_in_the_cache_is_never_unpickled(url):
+def test_cached_values_are_never_unpickled(url):
     options = brokers.cache(url, master="clinic")["OPTIONS"]
     serializer = import_string(options["SERIALIZER"])({})
-    history = [1764111111.25, 1764111110.0]  # what is kept of requests
+    history = [1764111111.25, 1764111110.0]  # times of requests, as the throttles cache them
     assert serializer.loads(serializer.dumps(history)) == history
     with pytest.raises((ValueError, UnicodeDecodeError)):
         serializer.loads(pickle.dumps(history))
 
 
-def test_without_redis_each_process_counts_for_itself():
+def test_without_redis_each_process_has_its_own_cache():
     assert brokers.cache("")["BACKEND"].endswith("LocMemCache")
 
 

@@ -1,4 +1,4 @@
-"""What a guest has uploaded becomes theirs when they sign in with the same browser."""
+"""A guest's uploads become the user's when the guest signs in with the same browser."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 LOGIN = {"login": "ada", "password": PASSWORD}
 
 
-def test_a_guests_uploads_stay_on_the_page_after_signing_in(client, new_client, user):
+def test_a_guests_uploads_belong_to_the_user_after_signing_in(client, new_client, user):
     job = client.upload(patient="P-1", filename="by-a-guest.jpg").json()
     study = client.upload_study({"a.jpg": PNG}, name="night", patient="P-2").json()
     other = new_client().upload().json()
@@ -24,9 +24,9 @@ def test_a_guests_uploads_stay_on_the_page_after_signing_in(client, new_client, 
     assert {image.owner for image in Image.objects.exclude(pk=other["id"])} == {user}
     assert Study.objects.get().owner == user
     assert {patient.owner for patient in Patient.objects.all()} == {user}
-    assert Image.objects.get(pk=other["id"]).owner is None, "another guest's"
+    assert Image.objects.get(pk=other["id"]).owner is None, "it belongs to another guest"
     client.post("/accounts/logout/")
-    assert client.get(job["url"]).status_code == 404, "the browser's guest has nothing left"
+    assert client.get(job["url"]).status_code == 404, "the browser's guest owns nothing any more"
 
 
 def test_the_next_page_says_what_was_taken_over(client, user):
@@ -34,26 +34,26 @@ def test_the_next_page_says_what_was_taken_over(client, user):
     client.upload_study({"a.jpg": PNG, "b.jpg": JPEG})
     client.post("/accounts/login/", LOGIN)
     assert "3 images from before you signed in are now yours." in client.get("/").content.decode()
-    assert "from before" not in client.get("/").content.decode(), "once"
+    assert "from before" not in client.get("/").content.decode(), "the message is shown once"
 
 
-def test_the_guest_ends(client, user, settings, problem):
+def test_the_guests_token_is_invalid_after_signing_in(client, user, settings, problem):
     job = client.upload().json()
     stolen = client.cookies[settings.GUEST_COOKIE].value
     client.post("/accounts/login/", LOGIN)
     assert client.cookies[settings.GUEST_COOKIE].value == ""
     problem(Client().get(job["url"], headers={"X-Job-Token": job["token"]}), 401, "invalid_job_token")
-    later = Client()
-    later.cookies[settings.GUEST_COOKIE] = stolen
-    assert later.upload().status_code == 202, "as another guest"
+    attacker = Client()
+    attacker.cookies[settings.GUEST_COOKIE] = stolen
+    assert attacker.upload().status_code == 202, "it comes from a new guest"
     assert Image.objects.filter(owner=user).count() == 1
 
 
-def test_who_registers_keeps_what_they_uploaded(client, settings):
+def test_a_guest_who_registers_keeps_their_uploads(client, settings):
     settings.REGISTRATION = "open"
     job = client.upload(patient="P-1").json()
-    given = {"email": "eve@clinic.example", "password1": PASSWORD, "password2": PASSWORD}
-    client.post("/accounts/signup/", given)
+    fields = {"email": "eve@clinic.example", "password1": PASSWORD, "password2": PASSWORD}
+    client.post("/accounts/signup/", fields)
     assert client.get(job["url"]).status_code == 200
     assert Image.objects.get().owner.username == "eve"
     assert "1 image from before you signed in is now yours." in client.get("/").content.decode()
@@ -66,10 +66,10 @@ def test_taking_over_again_changes_nothing(guest, user, make_image):
     assert Image.objects.get().owner == user
 
 
-def test_the_same_patient_is_one_afterwards(client, user, user_client):
-    for by in (user_client, client):
-        by.upload(patient="P-1")
-        by.upload_study({"a.jpg": JPEG}, patient="P-1")
+def test_the_same_patient_of_guest_and_user_is_merged(client, user, user_client):
+    for sender in (user_client, client):
+        sender.upload(patient="P-1")
+        sender.upload_study({"a.jpg": JPEG}, patient="P-1")
     client.post("/accounts/login/", LOGIN)
     patient = Patient.objects.get()
     assert patient.owner == user
@@ -77,14 +77,14 @@ def test_the_same_patient_is_one_afterwards(client, user, user_client):
     assert patient.studies.count() == 2
 
 
-def test_what_the_user_has_already_keeps_its_uid(user, guest, make_image):
-    mine, same, another = (
+def test_the_users_image_keeps_its_uid_and_the_guests_copy_loses_it(user, guest, make_image):
+    users, copy, another = (
         make_image(instance_uid=uid, **owner)
         for uid, owner in (("1.1", {"owner": user}), ("1.1", {"guest": guest.guest}), ("1.2", {"guest": guest.guest}))
     )
     takeover.take_over(guest.guest, user)
     uids = dict(Image.objects.filter(owner=user).values_list("pk", "instance_uid"))
-    assert uids == {mine.pk: "1.1", same.pk: None, another.pk: "1.2"}
+    assert uids == {users.pk: "1.1", copy.pk: None, another.pk: "1.2"}
 
 
 def test_asking_for_an_api_token_takes_nothing_over(client, user):
@@ -101,16 +101,16 @@ def test_a_forged_or_revoked_cookie_takes_nothing_over(client, user, settings):
     assert Image.objects.get().owner is None
 
 
-def test_what_a_guest_was_sending_goes_on_after_signing_in(client, new_client, user):
+def test_a_guests_unfinished_upload_continues_after_signing_in(client, new_client, user):
     key = {"Idempotency-Key": "ward 3/a.jpg"}
     job = client.upload().json()
-    begun = begin(client, len(PNG), PNG[:50], key, filename="a.png")
-    others = begin(new_client(), len(PNG), headers=key, filename="a.png")
+    created = begin(client, len(PNG), PNG[:50], key, filename="a.png")
+    other_guests = begin(new_client(), len(PNG), headers=key, filename="a.png")
     client.post("/accounts/login/", LOGIN)
-    again = begin(client, len(PNG), headers=key, filename="a.png")
-    assert (again["Location"], again["Upload-Offset"]) == (begun["Location"], "50")
-    assert go_on(client, again["Location"], 50, PNG[50:]).status_code == 204
+    resumed = begin(client, len(PNG), headers=key, filename="a.png")
+    assert (resumed["Location"], resumed["Upload-Offset"]) == (created["Location"], "50")
+    assert go_on(client, resumed["Location"], 50, PNG[50:]).status_code == 204
     assert set(Image.objects.values_list("owner", flat=True)) == {user.pk}
     assert Image.objects.exclude(pk=job["id"]).get().filename == "a.png"
-    assert head(client, others["Location"]).status_code == 404
+    assert head(client, other_guests["Location"]).status_code == 404
     assert begin(client, len(PNG), headers={"Idempotency-Key": "b"}, filename="b.png").status_code == 201

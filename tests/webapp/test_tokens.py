@@ -24,7 +24,7 @@ TOKEN_URL = "/api/v1/auth/token/"
 # --- signing in -----------------------------------------------------------------------------------------------------
 
 
-def test_name_and_password_give_a_token_that_works(client, user):
+def test_a_name_and_password_give_a_working_token(client, user):
     answer = client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}, content_type="application/json")
     assert answer.status_code == 200
     assert set(answer.json()) == {"token"}
@@ -34,36 +34,36 @@ def test_name_and_password_give_a_token_that_works(client, user):
 
 
 @pytest.mark.parametrize("scheme", ["Token", "Bearer", "bearer"])
-def test_both_schemes_are_the_same(user, scheme):
+def test_both_authorization_schemes_work(user, scheme):
     headers = {"Authorization": f"{scheme} {tokens.issue(user)}"}
     assert Image.objects.get(pk=Client().upload(headers=headers).json()["id"]).owner == user
 
 
 @pytest.mark.parametrize(
-    "given", ["Basic YWRhOnB3", "Token", "Token a b", "Bearer", "Bearer ü", "sesame", "Digest a=b", "", " "]
+    "authorization", ["Basic YWRhOnB3", "Token", "Token a b", "Bearer", "Bearer ü", "sesame", "Digest a=b", "", " "]
 )
-def test_any_other_credentials_are_a_401(client, problem, given):
-    answer = client.get("/api/v1/images/", headers={"Authorization": given})
+def test_invalid_credentials_get_a_401(client, problem, authorization):
+    answer = client.get("/api/v1/images/", headers={"Authorization": authorization})
     problem(answer, 401, "authentication_failed")
     assert answer["WWW-Authenticate"] == "Token, Bearer"
-    for sent in (client.upload, partial(client.upload_study, {"a.jpg": b"x"})):
-        problem(sent(headers={"Authorization": given}), 401, "authentication_failed")
+    for send in (client.upload, partial(client.upload_study, {"a.jpg": b"x"})):
+        problem(send(headers={"Authorization": authorization}), 401, "authentication_failed")
     assert not Image.objects.exists()
     assert not Study.objects.exists()
 
 
-@pytest.mark.parametrize("given", ["", "forged"])
-def test_a_job_token_that_is_none_is_a_401_that_says_what_to_send(client, problem, given):
-    answer = client.upload(headers={"X-Job-Token": given})
+@pytest.mark.parametrize("token", ["", "forged"])
+def test_an_invalid_job_token_gets_a_401_that_names_the_schemes(client, problem, token):
+    answer = client.upload(headers={"X-Job-Token": token})
     problem(answer, 401, "invalid_job_token")
     assert answer["WWW-Authenticate"] == "Token, Bearer"
-    assert client.post("/upload/", {}, headers={"X-Job-Token": given}).status_code == 400
+    assert client.post("/upload/", {}, headers={"X-Job-Token": token}).status_code == 400
     assert not Image.objects.exists()
 
 
 def test_a_user_has_several_tokens_and_revokes_one(client, user, problem):
-    given = {"username": "ada", "password": PASSWORD, "name": "scanner"}
-    first, second = (client.post(TOKEN_URL, given).json()["token"] for _ in range(2))
+    credentials = {"username": "ada", "password": PASSWORD, "name": "scanner"}
+    first, second = (client.post(TOKEN_URL, credentials).json()["token"] for _ in range(2))
     assert first != second
     assert {token.name for token in user.api_tokens.all()} == {"scanner"}
     assert Client().delete(TOKEN_URL, headers={"Authorization": f"Bearer {first}"}).status_code == 204
@@ -71,16 +71,16 @@ def test_a_user_has_several_tokens_and_revokes_one(client, user, problem):
     assert client.get("/api/v1/images/", headers={"Authorization": f"Token {second}"}).status_code == 200
     problem(client.delete(TOKEN_URL), 401, "no_token")
     # A user with only an old token can still get a new one.
-    assert client.post(TOKEN_URL, given, headers={"Authorization": f"Token {first}"}).status_code == 200
+    assert client.post(TOKEN_URL, credentials, headers={"Authorization": f"Token {first}"}).status_code == 200
 
 
-def test_a_token_is_nowhere_in_clear_and_expires(client, user, settings, problem):
+def test_a_token_is_stored_only_as_a_hash_and_expires(client, user, settings, problem):
     key = client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}).json()["token"]
-    kept = user.api_tokens.get()
-    assert key not in str(vars(kept))
-    assert kept.digest == hashlib.sha256(key.encode()).hexdigest()
-    left = kept.expires_at - timezone.now()
-    assert timedelta(days=settings.API_TOKEN_DAYS - 1) < left <= timedelta(days=settings.API_TOKEN_DAYS)
+    token = user.api_tokens.get()
+    assert key not in str(vars(token))
+    assert token.digest == hashlib.sha256(key.encode()).hexdigest()
+    lifetime = token.expires_at - timezone.now()
+    assert timedelta(days=settings.API_TOKEN_DAYS - 1) < lifetime <= timedelta(days=settings.API_TOKEN_DAYS)
     assert tokens.delete_expired() == 0
     user.api_tokens.update(expires_at=timezone.now() - timedelta(seconds=1))
     problem(client.get("/api/v1/images/", headers={"Authorization": f"Token {key}"}), 401, "authentication_failed")
@@ -88,7 +88,7 @@ def test_a_token_is_nowhere_in_clear_and_expires(client, user, settings, problem
     assert not user.api_tokens.exists()
 
 
-def test_revocations_are_kept_as_long_as_a_token_could_be_valid(db, settings):
+def test_revocations_are_kept_while_a_token_could_be_valid(db, settings):
     guest = uuid4()
     identities.revoke(guest)
     assert tokens.delete_expired() == 0
@@ -112,7 +112,7 @@ def test_the_admin_site_lists_tokens_without_the_secret_and_revokes_them(admin_c
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_token_of_an_earlier_release_goes_on_working_and_is_deleted_in_clear(django_user_model):
+def test_the_migration_keeps_old_tokens_valid_and_deletes_their_plain_text(django_user_model):
     key = "0123456789abcdef0123456789abcdef01234567"
     user = django_user_model.objects.create_user("ada")
     executor = MigrationExecutor(connection)
@@ -134,23 +134,23 @@ def test_a_token_of_an_earlier_release_goes_on_working_and_is_deleted_in_clear(d
             cursor.execute("DROP TABLE authtoken_token")
 
 
-def test_an_inactive_user_is_shut_out(client, user, user_client, problem):
+def test_an_inactive_user_has_no_access(client, user, user_client, problem):
     User.objects.filter(pk=user.pk).update(is_active=False)
     problem(user_client.get("/api/v1/images/"), 401, "authentication_failed")
     problem(client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}), 401, "authentication_failed")
 
 
 @pytest.mark.parametrize(
-    "given", [{"username": "ada", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}]
+    "credentials", [{"username": "ada", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}]
 )
-def test_wrong_credentials_give_no_token_and_do_not_reveal_users(client, user, problem, given):
+def test_wrong_credentials_give_no_token_and_do_not_reveal_users(client, user, problem, credentials):
     problem(client.post(TOKEN_URL, {}), 400, "invalid_request")
-    document = problem(client.post(TOKEN_URL, given), 401, "authentication_failed")
+    document = problem(client.post(TOKEN_URL, credentials), 401, "authentication_failed")
     assert "ada" not in document["detail"]
     assert "nobody" not in document["detail"]
 
 
-def test_guessing_passwords_locks_the_name_for_that_address_only(client, settings, user, problem):
+def test_guessing_passwords_locks_the_username_for_that_address_only(client, settings, user, problem):
     settings.AXES_FAILURE_LIMIT = 3
     right = {"username": "ada", "password": PASSWORD}
     for _ in range(3):
@@ -169,7 +169,7 @@ def _login_request():
     return request
 
 
-def test_fewer_wrong_passwords_than_the_limit_are_forgiven_by_a_right_one(client, settings, user):
+def test_a_right_password_resets_the_count_of_wrong_ones(client, settings, user):
     settings.AXES_FAILURE_LIMIT = 3
     right = {"username": "ada", "password": PASSWORD}
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What the database breaks off in favour of others is done again; what failed for another reason is not."""
+"""Transactions that the database aborts in favour of others are retried; those that fail for another reason are not."""
 
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ def deadlock():
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch):
+def no_waiting(monkeypatch):
     monkeypatch.setattr(transactions, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 
@@ -35,14 +35,14 @@ def failing(times, error=deadlock):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_ended_a_deadlock_is_done_again_in_a_transaction_of_its_own():
+def test_a_deadlocked_transaction_is_retried_in_a_new_transaction():
     work, runs = failing(2)
     assert work() == "done"
     assert runs == [True] * 3
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_is_not_done_for_ever():
+def test_the_number_of_attempts_is_limited():
     work, runs = failing(99)
     with pytest.raises(OperationalError, match="deadlock"):
         work()
@@ -50,7 +50,7 @@ def test_it_is_not_done_for_ever():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_other_errors_are_passed_on():
+def test_other_errors_are_raised_at_once():
     work, runs = failing(1, lambda: OperationalError("the disk is full"))
     with pytest.raises(OperationalError, match="full"):
         work()
@@ -58,14 +58,14 @@ def test_other_errors_are_passed_on():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_within_another_transaction_it_is_that_one_that_has_to_be_done_again():
+def test_an_inner_transaction_is_not_retried():
     work, runs = failing(1)
     with pytest.raises(OperationalError), transaction.atomic():
         work()
     assert len(runs) == 1
 
 
-def test_mysqls_numbers_mean_something_only_there(monkeypatch):
+def test_mysqls_error_numbers_count_only_for_mysql(monkeypatch):
     assert was_aborted(deadlock())
     monkeypatch.setattr(transactions, "connection", SimpleNamespace(vendor="mysql"))
     assert was_aborted(OperationalError(1213, "Deadlock found"))

@@ -1,4 +1,4 @@
-"""Bulk images are read by turns of their owners, and those of some departments at night only."""
+"""Bulk images of different owners are read in turns; those of some departments only at night."""
 
 import re
 from collections import Counter
@@ -20,28 +20,28 @@ from webapp.studies.services import cancellation, pauses, preparation, reading, 
 
 pytestmark = pytest.mark.django_db
 WORKERS = reconciliation.Workers(living=[WORKER], bundle=BUNDLE, served=[BUNDLE])
-#: A night for whatever hour these tests run at: it begins in two hours.
+#: A night that begins two hours from now, so that the tests always run by day.
 LATER = timezone.now() + timedelta(hours=2)
 NIGHT = {"night_start": LATER.time().replace(microsecond=0), "night_end": (LATER + timedelta(hours=1)).time()}
 
 
 @pytest.fixture
 def prepare(make_image, commit):
-    """Prepare so many bulk images of an owner, as the workers do."""
+    """Prepare ``number`` images of an owner, as the workers do."""
 
-    def work(number, priority="bulk", inputs=(BUNDLE,), **owner):
+    def prepare_images(number, priority="bulk", inputs=(BUNDLE,), **owner):
         images = [make_image(priority=priority, **owner) for _ in range(number)]
         for image in images:
-            made = preparation.Prepared("", 1, 1, "", {name: f"inputs/{image.pk}.{name}.png" for name in inputs})
+            prepared = preparation.Prepared("", 1, 1, "", {name: f"inputs/{image.pk}.{name}.png" for name in inputs})
             with commit():
-                assert preparation.finish_ingest(preparation.start_ingest(image.pk), made)
+                assert preparation.finish_ingest(preparation.start_ingest(image.pk), prepared)
         return images
 
-    return work
+    return prepare_images
 
 
-def batch(places):
-    """Claim a batch of bulk images, and read it: its images."""
+def read_batch(places):
+    """Claim a batch of ``places`` bulk images, read it, and return its images."""
     token = uuid4()
     held = reading.claim(token, WORKER, BUNDLE, [], places)
     assert reading.succeed(token, [result(one.image_id) for one in held], MODEL, seconds=1) == len(held)
@@ -52,20 +52,20 @@ def owners(images):
     return Counter(str(image.department or image.owner or image.guest) for image in images)
 
 
-def test_one_departments_images_do_not_stop_anothers(prepare, make_department, user):
+def test_one_departments_images_do_not_block_anothers(prepare, make_department, user):
     first, second = make_department("first"), make_department("second")
-    mine = prepare(40, department=first)
-    assert owners(batch(8)) == {"First": 8}, "alone it has the whole batch"
+    first_images = prepare(40, department=first)
+    assert owners(read_batch(8)) == {"First": 8}, "a single owner gets the whole batch"
     prepare(8, department=second)
     prepare(8, owner=user)
     for _ in range(2):
-        assert set(owners(batch(12)).values()) == {4}, "a third of the batch each"
-    assert owners(batch(24)) == {"First": 24}, "and what the others leave"
-    assert Image.objects.filter(pk__in=[image.pk for image in mine]).exclude(status="succeeded").count() == 0
-    assert batch(4) == []
+        assert set(owners(read_batch(12)).values()) == {4}, "a third of the batch each"
+    assert owners(read_batch(24)) == {"First": 24}, "and the places that the others leave free"
+    assert Image.objects.filter(pk__in=[image.pk for image in first_images]).exclude(status="succeeded").count() == 0
+    assert read_batch(4) == []
 
 
-def test_where_several_batches_wait_no_more_messages_are_sent(prepare, user, sent, monkeypatch):
+def test_no_more_bulk_messages_are_sent_while_several_batches_wait(prepare, user, sent, monkeypatch):
     monkeypatch.setattr(turns, "LONG", 2)
     first, second, _third = prepare(3, owner=user)
     assert sent.ids("worker.infer") == [first.pk, second.pk]
@@ -80,47 +80,47 @@ def test_a_department_has_its_share_of_each_batch(prepare, make_department):
     prepare(20, department=large)
     prepare(20, department=small)
     for _ in range(3):
-        assert owners(batch(8)) == {"Large": 6, "Small": 2}
+        assert owners(read_batch(8)) == {"Large": 6, "Small": 2}
 
 
 def test_each_owner_is_read_in_the_order_of_their_uploads(prepare, make_department, guest):
     department = make_department()
-    mine, theirs = prepare(6, department=department), prepare(6, guest=guest.guest)
-    read = [image for _ in range(4) for image in batch(3)]
-    assert [image for image in read if image.department] == sorted(mine, key=mine.index)
-    assert {image for image in read if image.guest} == set(theirs)
+    department_images, guest_images = prepare(6, department=department), prepare(6, guest=guest.guest)
+    read = [image for _ in range(4) for image in read_batch(3)]
+    assert [image for image in read if image.department] == sorted(department_images, key=department_images.index)
+    assert {image for image in read if image.guest} == set(guest_images)
 
 
-def test_who_was_read_alone_does_not_wait_for_those_that_come_later(prepare, make_department):
+def test_an_owner_who_was_read_alone_does_not_wait_for_later_owners(prepare, make_department):
     early, late = make_department("early"), make_department("late")
     prepare(30, department=early)
-    batch(30)
+    read_batch(30)
     prepare(4, department=late)
     prepare(4, department=early)
-    assert owners(batch(4)) == {"Early": 2, "Late": 2}
+    assert owners(read_batch(4)) == {"Early": 2, "Late": 2}
 
 
-def test_a_message_of_a_bulk_image_is_a_place_and_names_no_image(prepare, make_department):
+def test_places_in_a_batch_are_filled_with_any_waiting_bulk_images(prepare, make_department):
     first = make_department("first")
     prepare(2, department=first)
-    waits = prepare(1, "interactive", department=first)
+    interactive = prepare(1, "interactive", department=first)
     token = uuid4()
-    held = reading.claim(token, WORKER, BUNDLE, [image.pk for image in waits], 5)
-    assert {one.image for one in held} >= set(waits)
+    held = reading.claim(token, WORKER, BUNDLE, [image.pk for image in interactive], 5)
+    assert {one.image for one in held} >= set(interactive)
     assert len(held) == 3
     assert {one.image.status for one in held} == {"running"} or Image.objects.filter(status="running").count() == 3
     assert reading.claim(uuid4(), WORKER, BUNDLE, [], 5) == []
 
 
-def test_one_that_has_stopped_a_worker_is_left_to_its_own_message(prepare, guest):
+def test_an_image_that_has_stopped_a_worker_is_read_only_by_its_own_message(prepare, guest):
     image, other = prepare(2, guest=guest.guest)
     Reading.objects.filter(image=image).update(attempts=1)
-    assert batch(2) == [other]
+    assert read_batch(2) == [other]
     held = reading.claim(uuid4(), WORKER, BUNDLE, [image.pk])
     assert [one.image for one in held] == [image]
 
 
-def test_what_a_lost_batch_held_is_sent_again_to_be_read_alone(prepare, guest, sent, settings):
+def test_images_of_a_lost_batch_are_sent_again_to_be_read_alone(prepare, guest, sent, settings):
     settings.RESEND_AFTER_SECONDS = 0
     images = prepare(3, guest=guest.guest)
     token = uuid4()
@@ -132,7 +132,7 @@ def test_what_a_lost_batch_held_is_sent_again_to_be_read_alone(prepare, guest, s
     assert {pk for _, pk, _ in sent.images} == {image.pk for image in images}
 
 
-def test_a_shadow_has_no_turn_and_is_never_held(prepare, make_department):
+def test_a_shadow_reading_is_never_held(prepare, make_department):
     department = make_department()
     for name, value in NIGHT.items():
         setattr(department, name, value)
@@ -142,16 +142,16 @@ def test_a_shadow_has_no_turn_and_is_never_held(prepare, make_department):
     assert reading.claim(uuid4(), WORKER, "net-2.0.0", [image.pk])[0].shadow
 
 
-def test_turns_are_reset_when_nothing_waits(prepare, make_department, make_image):
+def test_turns_are_deleted_when_nothing_waits(prepare, make_department, make_image):
     prepare(2, department=make_department())
     assert turns.forget() == 0
-    batch(2)
+    read_batch(2)
     assert turns.forget() == 1
     assert not Turn.objects.exists()
 
 
-@pytest.mark.skipif(connection.vendor == "mysql", reason="its plans have another form")
-def test_a_batch_is_found_by_an_index_however_many_wait(prepare, make_department):
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MySQL formats its plans differently")
+def test_a_batch_is_found_by_an_index(prepare, make_department):
     department = make_department()
     prepare(3, department=department)
     with recorded() as queries:
@@ -163,7 +163,7 @@ def test_a_batch_is_found_by_an_index_however_many_wait(prepare, make_department
     assert len(queries.statements) <= 8
 
 
-def test_a_batch_takes_as_many_queries_however_many_owners_wait(prepare, make_department, statements):
+def test_the_number_of_queries_does_not_grow_with_the_waiting_owners(prepare, make_department, statements):
     counts = []
     for number in (1, 8):
         for place in range(number):
@@ -195,22 +195,22 @@ def test_when_a_night_opens(start, end, now, opens):
     def clock(text):
         return time.fromisoformat(text) if text else None
 
-    asked = datetime.fromisoformat(f"2026-03-10T{now}+00:00")
-    found = windows.opens_at(clock(start), clock(end), asked)
-    assert found == (datetime.fromisoformat(f"{opens}+00:00") if opens else None)
+    moment = datetime.fromisoformat(f"2026-03-10T{now}+00:00")
+    opening = windows.opens_at(clock(start), clock(end), moment)
+    assert opening == (datetime.fromisoformat(f"{opens}+00:00") if opens else None)
 
 
-def test_a_night_follows_the_clocks_of_the_services_time_zone(settings):
+def test_a_night_follows_the_services_time_zone(settings):
     settings.TIME_ZONE = "Europe/Berlin"
-    asked = datetime(2026, 7, 1, 12, tzinfo=UTC)
-    assert windows.opens_at(time(20), time(6), asked) == datetime(2026, 7, 1, 18, tzinfo=UTC)
-    # The clocks go forward in the night to 29 March.
+    moment = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    assert windows.opens_at(time(20), time(6), moment) == datetime(2026, 7, 1, 18, tzinfo=UTC)
+    # Clocks go forward in the night from 28 to 29 March.
     assert windows.opens_at(time(2, 30), time(6), datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(
         2026, 3, 29, 1, 30, tzinfo=UTC
     )
 
 
-def test_a_night_over_midnight_where_clocks_are_hours_and_minutes_ahead(settings):
+def test_a_night_past_midnight_in_a_time_zone_with_an_offset_in_minutes(settings):
     settings.TIME_ZONE = "Asia/Kathmandu"
     night = time(20), time(6)
     for within in ("10T14:15", "10T18:15", "11T00:14"):
@@ -219,41 +219,41 @@ def test_a_night_over_midnight_where_clocks_are_hours_and_minutes_ahead(settings
     assert windows.opens_at(*night, datetime(2026, 3, 11, 0, 15, tzinfo=UTC)) == evening
 
 
-def at_night(department, **night):
+def set_night(department, **night):
     for name, value in {**NIGHT, **night}.items():
         setattr(department, name, value)
     department.save()
 
 
-def both(image):
-    found = Image.objects.get(pk=image.pk)
-    return found.status, found.reading.state
+def states(image):
+    stored = Image.objects.get(pk=image.pk)
+    return stored.status, stored.reading.state
 
 
-def test_bulk_images_wait_for_the_night_and_nothing_sends_or_fails_them(prepare, make_department, sent, settings):
+def test_bulk_images_held_for_the_night_are_neither_sent_nor_failed(prepare, make_department, sent, settings):
     settings.RESEND_AFTER_SECONDS = 0
     department, other = make_department("night"), make_department("day")
-    at_night(department)
+    set_night(department)
     held = prepare(3, department=department)
-    [waits] = prepare(1, "interactive", department=department)
+    [urgent] = prepare(1, "interactive", department=department)
     [by_day] = prepare(1, department=other)
-    assert set(sent.ids("worker.infer")) == {waits.pk, by_day.pk}, "no message for what is held"
+    assert set(sent.ids("worker.infer")) == {urgent.pk, by_day.pk}, "no message is sent for held images"
     Reading.objects.update(dispatched_at=timezone.now() - timedelta(days=2))
     sent.clear()
     reconciliation.reconcile(WORKERS)
-    assert set(sent.ids("worker.infer")) == {waits.pk, by_day.pk}
-    assert batch(8) == [by_day]
-    assert [one.image for one in reading.claim(uuid4(), WORKER, BUNDLE, [image.pk for image in (waits, *held)])] == [
-        waits
+    assert set(sent.ids("worker.infer")) == {urgent.pk, by_day.pk}
+    assert read_batch(8) == [by_day]
+    assert [one.image for one in reading.claim(uuid4(), WORKER, BUNDLE, [image.pk for image in (urgent, *held)])] == [
+        urgent
     ]
-    assert {both(image) for image in held} == {("ready", "held")}
+    assert {states(image) for image in held} == {("ready", "held")}
     assert {image.readings.get().waits_until for image in held} == {department.opens_at(timezone.now())}
     assert b"pneumoqueue_images_held 3" in metrics.exposition()
 
 
-def test_when_the_night_begins_what_was_held_is_sent_and_takes_its_turns(prepare, make_department, sent, monkeypatch):
+def test_held_images_are_sent_and_take_turns_when_the_night_begins(prepare, make_department, sent, monkeypatch):
     department, other = make_department("night"), make_department("day")
-    at_night(department)
+    set_night(department)
     held = prepare(4, department=department)
     prepare(4, department=other)
     assert reconciliation.reconcile(WORKERS)["opened"] == 0
@@ -261,47 +261,47 @@ def test_when_the_night_begins_what_was_held_is_sent_and_takes_its_turns(prepare
     monkeypatch.setattr(timezone, "now", lambda: LATER + timedelta(minutes=1))
     assert reconciliation.reconcile(WORKERS)["opened"] == 4
     assert set(sent.ids("worker.infer")) >= {image.pk for image in held}
-    assert owners(batch(4)) == {"Night": 2, "Day": 2}
+    assert owners(read_batch(4)) == {"Night": 2, "Day": 2}
 
 
-def test_when_the_night_ends_what_is_left_waits_for_the_next(prepare, make_department):
+def test_images_left_when_the_night_ends_wait_for_the_next_night(prepare, make_department):
     department, other = make_department("night"), make_department("day")
-    left = prepare(20, department=department)
-    others = prepare(2, department=other)
-    at_night(department)
-    assert set(batch(8)) == set(others)
-    assert {both(image) for image in left} == {("ready", "held")}
+    remaining = prepare(20, department=department)
+    by_day = prepare(2, department=other)
+    set_night(department)
+    assert set(read_batch(8)) == set(by_day)
+    assert {states(image) for image in remaining} == {("ready", "held")}
 
 
-def test_a_night_that_is_changed_counts_for_what_is_held(prepare, make_department):
+def test_a_changed_night_applies_to_held_images(prepare, make_department):
     department = make_department()
-    at_night(department)
+    set_night(department)
     [image] = prepare(1, department=department)
-    at_night(department, night_start=(LATER + timedelta(minutes=30)).time())
+    set_night(department, night_start=(LATER + timedelta(minutes=30)).time())
     turns.night_changed(department)
     assert reconciliation.reconcile(WORKERS)["opened"] == 0
     assert image.readings.get().waits_until == department.opens_at(timezone.now())
-    at_night(department, night_start=None, night_end=None)
+    set_night(department, night_start=None, night_end=None)
     turns.night_changed(department)
     assert reconciliation.reconcile(WORKERS)["opened"] == 1
-    assert both(image) == ("ready", "ready")
+    assert states(image) == ("ready", "ready")
 
 
-def test_held_images_can_be_cancelled_and_their_model_exchanged(prepare, make_department, sent):
+def test_held_images_can_be_cancelled_and_prepared_for_another_model(prepare, make_department, sent):
     department = make_department()
-    at_night(department)
+    set_night(department)
     cancelled, exchanged = prepare(2, department=department)
     assert cancellation.cancel_image(cancelled)
-    assert both(cancelled) == ("cancelled", "cancelled")
+    assert states(cancelled) == ("cancelled", "cancelled")
     Reading.objects.filter(image=exchanged).update(bundle="net-0.9.0")
     assert reconciliation.reconcile(WORKERS)["prepared_again"] == 1
     exchanged.refresh_from_db()
     assert exchanged.status == Status.QUEUED
 
 
-def test_pages_and_api_say_until_when_an_image_waits(prepare, make_department, make_study, user, user_client):
+def test_pages_and_api_show_until_when_an_image_waits(prepare, make_department, make_study, user, user_client):
     department = make_department(reader=user)
-    at_night(department)
+    set_night(department)
     study = make_study(department=department)
     [image] = prepare(1, department=department, study=study)
     hour = f"{LATER:%H:%M}"
@@ -317,16 +317,16 @@ def test_pages_and_api_say_until_when_an_image_waits(prepare, make_department, m
     assert re.search(rf"1 image waits until ([^:]*, )?{hour}", page)
 
 
-def test_others_do_not_wait_for_what_is_held(prepare, make_department, make_image):
+def test_held_images_are_not_counted_as_ready(prepare, make_department, make_image):
     department = make_department()
-    at_night(department)
+    set_night(department)
     prepare(3, department=department)
     make_reading(make_image(Status.SUCCEEDED), state="succeeded")
     assert b'pneumoqueue_images{status="ready"} 0.0' in metrics.exposition()
 
 
 @pytest.mark.parametrize("state", [Status.READY, Status.RUNNING])
-def test_bulk_images_are_prepared_later_while_somebodys_image_is_read(make_image, state):
+def test_bulk_images_are_prepared_later_while_an_interactive_image_is_read(make_image, state):
     make_image(Status.READY, priority="bulk"), make_image(Status.READY, bundle="net-0.9.0")
     assert not turns.can_wait(BUNDLE)
     make_image(state)
@@ -338,4 +338,4 @@ def test_bulk_images_are_prepared_later_while_several_batches_wait(make_image, m
     images = [make_image(Status.READY, priority="bulk") for _ in range(3)]
     assert turns.can_wait(BUNDLE)
     Reading.objects.filter(image=images[0]).update(state="held", turn=None)
-    assert not turns.can_wait(BUNDLE), "those that wait for a night are not read now"
+    assert not turns.can_wait(BUNDLE), "images held for the night are not read now"

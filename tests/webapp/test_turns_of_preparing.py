@@ -1,4 +1,4 @@
-"""Bulk images are prepared, and ZIPs unpacked, by turns of their owners, in whatever order their messages come."""
+"""Owners take turns in having bulk images prepared and ZIPs unpacked, whatever the order of the messages."""
 
 from collections import Counter
 from uuid import uuid4
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def send(sent):
-    """Send so many bulk images: their messages come after those that were sent before."""
+    """Send ``number`` bulk images. Their messages queue behind the earlier ones."""
 
-    def work(number, **owner):
+    def send_images(number, **owner):
         now = timezone.now()
         images = [Image(priority="bulk", size=1, filename="a.jpg", dispatched_at=now, **owner) for _ in range(number)]
         turns.line_up(images)
@@ -33,33 +33,33 @@ def send(sent):
         dispatch.send(dispatch.INGEST, images)
         return images
 
-    return work
+    return send_images
 
 
 @pytest.fixture
 def work(sent, commit):
-    """Prepare what so many messages lead to, in the order in which they were sent: its images."""
+    """Handle the next ``number`` messages in the order they were sent, and return the prepared images."""
 
-    def work(number):
-        found = []
+    def handle_messages(number):
+        prepared = []
         for _ in range(number):
             _, pk, _ = sent.images.pop(0)
             if image := preparation.start_ingest(pk):
-                found.append(image)
+                prepared.append(image)
                 with commit():
-                    made = preparation.Prepared("", 1, 1, "", {BUNDLE: f"inputs/{image.pk}.png"})
-                    assert preparation.finish_ingest(image, made)
-                sent.images[:] = [one for one in sent.images if one[0] == dispatch.INGEST]
-        return found
+                    files = preparation.Prepared("", 1, 1, "", {BUNDLE: f"inputs/{image.pk}.png"})
+                    assert preparation.finish_ingest(image, files)
+                sent.images[:] = [message for message in sent.images if message[0] == dispatch.INGEST]
+        return prepared
 
-    return work
+    return handle_messages
 
 
 def owners(images):
     return Counter(str(image.department or image.owner or image.guest) for image in images)
 
 
-def test_five_images_do_not_wait_for_the_two_hundred_of_another_department(send, work, make_department):
+def test_five_images_do_not_wait_for_another_departments_two_hundred(send, work, make_department):
     large, small = make_department("large"), make_department("small")
     send(200, department=large)
     work(3)
@@ -68,13 +68,13 @@ def test_five_images_do_not_wait_for_the_two_hundred_of_another_department(send,
     assert not Image.objects.filter(pk__in=[image.pk for image in few], status=Status.QUEUED).exists()
 
 
-def test_there_are_as_many_messages_as_images(send, work):
+def test_each_image_is_prepared_by_one_message(send, work):
     for _ in range(2):
         send(4, guest=uuid4())
         work(2)
     assert len(work(4)) == 4
     assert not Image.objects.filter(status=Status.QUEUED).exists()
-    assert turns.forget() == 0, "they are still to be read"
+    assert turns.forget() == 0, "the images still wait to be read"
 
 
 def test_a_department_with_a_larger_share_has_more_images_prepared(send, work, make_department):
@@ -92,8 +92,8 @@ def test_guests_and_people_take_turns_too(send, work, user, guest):
     assert owners(work(4)) == {"ada": 2, str(guest.guest): 2}
 
 
-def test_an_image_whose_worker_died_is_prepared_by_its_own_message(send, work, sent, make_department):
-    """Another message had led to it: when that one is delivered again, it leads to the next."""
+def test_an_image_whose_worker_died_is_still_prepared_by_its_own_message(send, work, sent, make_department):
+    """Another message had led to this image. When that message is delivered again, it leads to the next image."""
     send(3, department=make_department("large"))
     [late] = send(1, department=make_department("small"))
     Image.objects.filter(pk=late.pk).update(turn=-1)
@@ -105,7 +105,7 @@ def test_an_image_whose_worker_died_is_prepared_by_its_own_message(send, work, s
     assert Image.objects.filter(status=Status.QUEUED).count() == 0
 
 
-def test_an_image_that_kills_every_worker_fails_and_others_are_prepared(send, work, sent, settings):
+def test_an_image_that_kills_every_worker_fails_without_the_others(send, work, sent, settings):
     bad = send(3, guest=uuid4())[0]
     message = sent.images.pop(0)
     for attempt in range(settings.MAX_ATTEMPTS):
@@ -116,22 +116,22 @@ def test_an_image_that_kills_every_worker_fails_and_others_are_prepared(send, wo
     assert Image.objects.filter(status=Status.READY).count() == 2
 
 
-def test_each_image_has_a_message_though_workers_take_messages_out_of_order(send, sent):
-    """The first worker gets the message that names the image which the second one is just preparing."""
+def test_each_image_is_prepared_even_if_messages_arrive_out_of_order(send, sent):
+    """The first worker gets the message of the image that the second worker is already preparing."""
     images = send(3, guest=uuid4())
     first, second, third = (pk for _, pk, _ in sent.images)
-    begun = [preparation.start_ingest(pk) for pk in (second, first, third)]
-    assert begun == images
+    started = [preparation.start_ingest(pk) for pk in (second, first, third)]
+    assert started == images
 
 
-def test_an_image_that_is_sent_again_is_prepared_though_others_are_in_line(send, sent):
+def test_an_image_that_is_sent_again_is_prepared_before_others_in_line(send, sent):
     lost = send(2, guest=uuid4())[0]
     assert preparation.start_ingest(lost.pk) == lost, "and the worker dies, and its message is gone"
     Image.objects.filter(pk=lost.pk).update(dispatches=2)
     assert preparation.start_ingest(lost.pk) == lost
 
 
-def test_what_is_cancelled_leaves_the_line(send, work):
+def test_a_cancelled_image_leaves_the_line(send, work):
     first, second = send(2, guest=uuid4())
     cancellation.cancel_image(first)
     assert work(2) == [second]
@@ -151,9 +151,7 @@ def test_the_message_of_an_interactive_image_takes_no_bulk_image(send, make_imag
     assert Image.objects.in_line().count() == 1
 
 
-def test_failed_images_that_are_read_again_take_their_turns(
-    send, work, sent, make_department, make_study, commit, user
-):
+def test_retried_images_take_turns(send, work, sent, make_department, make_study, commit, user):
     study = make_study(*[Status.FAILED] * 6, department=make_department("large", manager=user))
     with commit():
         retrying.retry_study(Identity(user=user), study)
@@ -161,19 +159,19 @@ def test_failed_images_that_are_read_again_take_their_turns(
     assert owners(work(6)) == {"Large": 3, "Small": 3}
 
 
-def test_the_zips_of_one_owner_do_not_hold_up_anothers(new_client, sent, commit, settings):
+def test_one_owners_zips_do_not_delay_anothers(new_client, sent, commit, settings):
     settings.UNPACK_CHUNK_FILES = 1
-    many, one = new_client(), new_client()
+    busy_client, other_client = new_client(), new_client()
     for name in "abc":
-        many.upload_study({f"{name}.zip": zipped(4)})
-    one.upload_study({"d.zip": zipped(2)})
+        busy_client.upload_study({f"{name}.zip": zipped(4)})
+    other_client.upload_study({"d.zip": zipped(2)})
     order = []
     while sent.archives:
         sent.archives.pop(0)
         with commit():
             assert archives.unpack() == 1
         order.append(Image.objects.latest("created_at").study.guest)
-    assert list(Counter(order[:4]).values()) == [2, 2], "each in turn"
+    assert list(Counter(order[:4]).values()) == [2, 2], "owners take turns"
     assert Archive.objects.filter(state="unpacked").count() == len(order) - 10 == 4
     assert Image.objects.in_line().count() == 14
 
@@ -182,7 +180,7 @@ def zipped(number):
     return zip_of({f"{n}.jpg": JPEG for n in range(number)})
 
 
-def test_an_upload_takes_its_place_in_the_line(client, jpeg, sent):
+def test_an_uploaded_study_takes_its_place_in_the_line(client, jpeg, sent):
     client.upload_study({"a.jpg": jpeg, "b.jpg": jpeg, "notes.jpg": b"no image"})
     client.upload(jpeg)
     assert list(Image.objects.in_line()) == [Image.objects.get(filename=name) for name in ("a.jpg", "b.jpg")]

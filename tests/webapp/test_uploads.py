@@ -1,4 +1,4 @@
-"""One image through the API: what is asked, what is answered."""
+"""One image through the API: requests and responses."""
 
 from datetime import datetime
 from uuid import UUID
@@ -47,7 +47,7 @@ def test_an_upload_is_accepted_with_its_urls_and_a_guests_token(client, sent, jp
     assert sent.images == [(dispatch.INGEST, image.pk, False)]
 
 
-def test_an_answer_has_the_fields_that_its_description_names(client):
+def test_a_response_has_the_fields_of_its_serializer(client):
     job = client.upload().json()
     assert tuple(job) == AcceptedImageSerializer.Meta.fields
     assert tuple(job["timings"]) == tuple(TimingsSerializer().fields)
@@ -61,17 +61,17 @@ def test_a_users_upload_has_an_owner_and_no_guests_token(user_client, user):
 
 
 @pytest.mark.parametrize("priority", ["interactive", "bulk"])
-def test_the_priority_is_kept(client, priority):
+def test_the_priority_is_stored(client, priority):
     job = client.upload(priority=priority).json()
     assert job["priority"] == Image.objects.get(pk=job["id"]).priority == priority
 
 
-def test_what_the_file_is_decides_and_not_its_name(client, png):
+def test_the_content_of_a_file_decides_its_type_not_its_name(client, png):
     job = client.upload(png, "scan.jpg").json()
     assert Image.objects.get(pk=job["id"]).file.name.endswith(".png")
 
 
-def test_a_hostile_filename_does_not_choose_the_place(client, settings):
+def test_a_hostile_filename_does_not_change_the_path(client, settings):
     job = client.upload(filename="../../../etc/cron.d/chest.jpg").json()
     stored = (settings.MEDIA_ROOT / Image.objects.get(pk=job["id"]).file.name).resolve()
     assert stored.is_relative_to(settings.MEDIA_ROOT)
@@ -79,15 +79,15 @@ def test_a_hostile_filename_does_not_choose_the_place(client, settings):
     assert "/" not in job["filename"]
 
 
-def test_a_very_long_filename_is_shortened_and_keeps_its_end(client):
+def test_a_very_long_filename_is_shortened_and_keeps_its_suffix(client):
     job = client.upload(filename="x" * 400 + ".jpg").json()
     assert len(job["filename"]) <= 255
     assert job["filename"].endswith(".jpg")
 
 
-def test_a_patient_is_one_row_for_one_uploader_and_another_for_the_next(client, new_client, user_client):
-    for by in (client, client, new_client(), user_client, user_client):
-        assert by.upload(patient="P-7").json()["patient"] == "P-7"
+def test_each_uploader_has_one_row_for_a_patient(client, new_client, user_client):
+    for sender in (client, client, new_client(), user_client, user_client):
+        assert sender.upload(patient="P-7").json()["patient"] == "P-7"
     assert Patient.objects.filter(identifier="P-7").count() == 3
 
 
@@ -138,7 +138,7 @@ def test_a_result_is_shown_with_all_its_figures(client, read):
 
 
 @pytest.mark.parametrize("name", ["preview", "input"])
-def test_a_picture_that_is_not_there_yet_or_no_more_is_not_found(client, make_image, name):
+def test_a_missing_picture_is_not_found(client, make_image, name):
     job = client.upload().json()
     assert client.get(f"{job['url']}{name}/").status_code == 404
     if name == "input":
@@ -149,7 +149,7 @@ def test_a_picture_that_is_not_there_yet_or_no_more_is_not_found(client, make_im
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_a_failure_has_its_code_and_sentence(client):
+def test_a_failure_has_a_code_and_a_detail(client):
     job = client.upload().json()
     failures.fail(UUID(job["id"]), "image_truncated", "The file is cut off.")
     result = client.get(job["url"]).json()
@@ -159,7 +159,7 @@ def test_a_failure_has_its_code_and_sentence(client):
     assert result["label"] is None
 
 
-def test_the_list_has_the_newest_first_and_pages(client, settings):
+def test_the_list_has_the_newest_first(client, settings):
     ids = [client.upload(filename=f"{n}.jpg").json()["id"] for n in range(3)]
     page = client.get("/api/v1/images/").json()
     assert set(page) == {"next", "previous", "results"}
@@ -168,7 +168,7 @@ def test_the_list_has_the_newest_first_and_pages(client, settings):
     assert set(page["results"][0]) == FIELDS
 
 
-def test_a_long_list_is_cut_into_pages_of_fifty(client, make_image):
+def test_a_long_list_has_pages_of_fifty(client, make_image):
     job = client.upload().json()
     guest = Image.objects.get(pk=job["id"]).guest
     for _ in range(50):
@@ -185,7 +185,7 @@ def test_a_long_list_is_cut_into_pages_of_fifty(client, make_image):
     assert "page_size=2" in two["next"]
 
 
-def test_a_list_takes_few_queries_however_long(client, make_image, django_assert_max_num_queries):
+def test_a_long_list_takes_few_queries(client, make_image, django_assert_max_num_queries):
     guest = Image.objects.get(pk=client.upload(patient="P").json()["id"]).guest
     for _ in range(20):
         make_image(guest=guest)
@@ -193,24 +193,24 @@ def test_a_list_takes_few_queries_however_long(client, make_image, django_assert
         assert len(client.get("/api/v1/images/").json()["results"]) == 21
 
 
-def test_an_upload_and_its_answer_take_few_statements(client, statements):
-    def about_rows():
+def test_an_upload_and_a_request_for_it_take_few_statements(client, statements):
+    def row_statements():
         return [sql for sql in statements if sql.startswith(("SELECT", "INSERT", "UPDATE"))]
 
     url = client.upload().json()["url"]
     statements.clear()
     client.upload()
-    assert len(about_rows()) == 5, "the guest, pauses, two rows, and whether it was sent before"
+    assert len(row_statements()) == 5, "guest, pauses, two inserted rows, duplicates"
     statements.clear()
     client.get(url)
-    assert len(about_rows()) == 4, "the guest, the image, its readings, and the audit's row"
+    assert len(row_statements()) == 4, "guest, image, readings, audit entry"
 
 
 # --- cancelling -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", ["queued", "ready", "running"])
-def test_what_waits_can_be_cancelled_once(client, status):
+def test_an_unfinished_image_can_be_cancelled_once(client, status):
     job = client.upload().json()
     Image.objects.filter(pk=job["id"]).update(status=status)
     answer = client.post(f"{job['url']}cancel/")
@@ -221,7 +221,7 @@ def test_what_waits_can_be_cancelled_once(client, status):
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED])
-def test_cancelling_keeps_final_states(client, status):
+def test_a_finished_image_cannot_be_cancelled(client, status):
     job = client.upload().json()
     Image.objects.filter(pk=job["id"]).update(status=status)
     assert client.post(f"{job['url']}cancel/").status_code == 409
@@ -243,7 +243,7 @@ def test_cancelling_keeps_final_states(client, status):
         (b"\xff", "chest.jpg", 415, "not_an_image"),
     ],
 )
-def test_what_is_no_image_is_refused_with_its_own_code(client, sent, problem, content, filename, status, code):
+def test_a_file_that_is_no_image_is_refused_with_its_own_code(client, sent, problem, content, filename, status, code):
     problem(client.upload(content, filename), status, code)
     assert not Image.objects.exists()
     assert not sent.images
@@ -264,7 +264,7 @@ def test_a_file_over_the_limit_is_refused_and_one_at_the_limit_is_not(client, se
 
 
 @pytest.mark.parametrize(
-    ("fields", "named"),
+    ("fields", "invalid_field"),
     [
         ({}, "file"),
         ({"file": "not a file"}, "file"),
@@ -273,9 +273,9 @@ def test_a_file_over_the_limit_is_refused_and_one_at_the_limit_is_not(client, se
         ({"file": "JPEG", "patient": "nul\x00byte"}, "patient"),
     ],
 )
-def test_a_bad_field_is_named(client, problem, jpeg, fields, named):
+def test_the_refusal_names_an_invalid_field(client, problem, jpeg, fields, invalid_field):
     fields = {name: ContentFile(jpeg, "a.jpg") if value == "JPEG" else value for name, value in fields.items()}
     document = problem(client.post("/api/v1/images/", fields), 400, "invalid_request")
-    assert list(document["errors"]) == [named]
-    assert named in document["detail"]
+    assert list(document["errors"]) == [invalid_field]
+    assert invalid_field in document["detail"]
     assert not Image.objects.exists()

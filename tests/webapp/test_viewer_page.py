@@ -1,4 +1,4 @@
-"""What an image's page gives to its viewer: the file's own pixels, what the model saw, and earlier images."""
+"""What the page of an image gives its viewer: the original file, the model's input, and earlier images."""
 
 import re
 from datetime import date, timedelta
@@ -31,31 +31,31 @@ def patient(user: User) -> Patient:
 
 @pytest.fixture
 def make(make_image: Any, read: Any, user: User) -> Any:
-    """Make an image that was read, so many days ago."""
+    """Make an image of ``days`` ago that the model has read."""
 
-    def one(days: int = 0, *, preview: bool = True, **fields: Any) -> Image:
+    def make_read_image(days: int = 0, *, preview: bool = True, **fields: Any) -> Image:
         owner = {} if {"owner", "guest", "department"} & set(fields) else {"owner": user}
         image: Image = make_image(Status.READY, filename=f"{days} days ago.jpg", **owner, **fields)
-        about = {"created_at": timezone.now() - timedelta(days=days), "width": 1600, "height": 1200}
+        changes = {"created_at": timezone.now() - timedelta(days=days), "width": 1600, "height": 1200}
         if preview:
-            about["preview"] = default_storage.save(f"previews/{image.pk}.jpg", ContentFile(JPEG))
-        Image.objects.filter(pk=image.pk).update(**about)
+            changes["preview"] = default_storage.save(f"previews/{image.pk}.jpg", ContentFile(JPEG))
+        Image.objects.filter(pk=image.pk).update(**changes)
         read(image)
         image.refresh_from_db()
         return image
 
-    return one
+    return make_read_image
 
 
 @pytest.fixture
 def browser(new_client: type[Client], user: User) -> Client:
-    made = new_client()
-    made.force_login(user)
-    return made
+    signed_in = new_client()
+    signed_in.force_login(user)
+    return signed_in
 
 
 def earlier(html: str) -> list[str]:
-    """The pages of the earlier images that a page lists."""
+    """Return the URLs of the earlier images that a page lists."""
     section = re.search(r'<section class="priors".*?</section>', html, re.DOTALL)
     return re.findall(r'<a href="([^"]+)"', section[0]) if section else []
 
@@ -66,17 +66,17 @@ def page(browser: Client, url: str) -> str:
     return str(answer.content.decode())
 
 
-# --- what its file says ---------------------------------------------------------------------------------------------
+# --- attributes of the DICOM file -----------------------------------------------------------------------------------
 
 
-def test_what_a_dicom_file_says_is_shown_to_those_who_may_have_the_file(
+def test_dicom_attributes_are_shown_only_to_those_who_may_download_the_file(
     browser: Client, new_client: type[Client], make: Any, user: User
 ) -> None:
     image = make()
     Image.objects.filter(pk=image.pk).update(file="uploads/chest.dcm")
     uids = dict.fromkeys(("study_uid", "series_uid", "instance_uid", "class_uid"), "1.2.3")
-    says = {"study_date": date(2026, 11, 2), "study_description": "Thorax <a.p.>", "body_part": "CHEST"}
-    Instance.objects.create(image=image, **uids, **says, calling_ae="ROOM3")
+    attributes = {"study_date": date(2026, 11, 2), "study_description": "Thorax <a.p.>", "body_part": "CHEST"}
+    Instance.objects.create(image=image, **uids, **attributes, calling_ae="ROOM3")
     html = page(browser, image.get_absolute_url())
     assert re.findall(r"<dt>(?:Examination|Body part|Sent by|Day of the examination)</dt><dd>(.*?)</dd>", html) == [
         "2 Nov 2026", "Thorax &lt;a.p.&gt;", "CHEST", "ROOM3",
@@ -102,7 +102,7 @@ def test_earlier_images_of_the_patient_are_listed_newest_first(browser: Client, 
     assert re.search(r"data-words=\"Earlier: \d+ \w+ \d{4}, Signs of pneumonia, 90.0 %\"", html)
 
 
-@pytest.mark.skipif(connection.vendor == "mysql", reason="its plans have another form")
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MySQL formats its plans differently")
 def test_earlier_images_are_found_by_an_index(browser: Client, make: Any, patient: Patient) -> None:
     image, *_ = (make(days, patient=patient) for days in (5, 9, 20))
     browser.get(image.get_absolute_url())
@@ -119,7 +119,7 @@ def test_an_image_without_a_patient_or_without_earlier_ones_has_no_list(
         assert "Earlier images" not in page(browser, image.get_absolute_url())
 
 
-def test_whoever_sees_a_shared_image_sees_no_earlier_one_that_is_not_shared(
+def test_a_shared_image_lists_only_shared_earlier_images(
     new_client: type[Client], make: Any, patient: Patient, user: User
 ) -> None:
     image, old, older = (make(days, patient=patient) for days in (5, 9, 20))
@@ -136,45 +136,47 @@ def test_a_member_sees_earlier_images_of_the_department(
 ) -> None:
     reader = User.objects.create_user("rea", password=PASSWORD)
     department = make_department(reader=reader)
-    theirs = Patient.objects.create(department=department, identifier="P-17")
-    image, old = (make(days, department=department, patient=theirs) for days in (5, 9))
+    patient = Patient.objects.create(department=department, identifier="P-17")
+    image, old = (make(days, department=department, patient=patient) for days in (5, 9))
     member, other = new_client(), new_client()
     member.force_login(reader)
     assert earlier(page(member, image.get_absolute_url())) == [old.get_absolute_url()]
     assert other.get(image.get_absolute_url()).status_code == 404
 
 
-def test_a_link_shows_earlier_images_of_what_it_shows(
+def test_a_link_shows_only_earlier_images_within_its_share(
     new_client: type[Client], make: Any, make_study: Any, patient: Patient, user: User
 ) -> None:
     study = make_study(owner=user)
     image, old = (make(days, patient=patient, study=study) for days in (5, 9))
     make(12, patient=patient)
-    by = Identity(user=user)
-    _, token = sharing.share_by_link(by, study, 1)
+    identity = Identity(user=user)
+    _, token = sharing.share_by_link(identity, study, 1)
     html = page(new_client(), f"/shared/{token}/images/{image.pk}/")
     assert earlier(html) == [f"/shared/{token}/images/{old.pk}/"]
     assert f'data-beside="/shared/{token}/images/{old.pk}/preview/"' in html
-    _, token = sharing.share_by_link(by, image, 1)
+    _, token = sharing.share_by_link(identity, image, 1)
     assert earlier(page(new_client(), f"/shared/{token}/")) == []
 
 
-# --- the file and what the model saw --------------------------------------------------------------------------------
+# --- the original file and the model's input ------------------------------------------------------------------------
 
 
-def test_a_file_with_more_pixels_than_its_preview_is_named(browser: Client, make: Any, user: User) -> None:
+def test_the_page_names_a_file_with_more_pixels_than_its_preview(browser: Client, make: Any, user: User) -> None:
     image = make(preview=True)
     address = f'data-original="/api/v1/images/{image.pk}/original/"'
     assert address in page(browser, image.get_absolute_url())
     assert 'data-width="1600" data-height="1200"' in page(browser, image.get_absolute_url())
     Image.objects.filter(pk=image.pk).update(preview=image.file.name)
-    assert "data-original" not in page(browser, image.get_absolute_url()), "its preview is the file"
+    assert "data-original" not in page(browser, image.get_absolute_url()), "the preview is the file itself"
     tiff = default_storage.save("uploads/a.tif", ContentFile(b"II*\0"))
     Image.objects.filter(pk=image.pk).update(preview="previews/a.jpg", file=tiff)
-    assert "data-original" not in page(browser, image.get_absolute_url()), "browsers show no TIFF"
+    assert "data-original" not in page(browser, image.get_absolute_url()), "browsers cannot show TIFF"
 
 
-def test_a_link_names_neither_the_file_nor_what_the_model_saw(new_client: type[Client], make: Any, user: User) -> None:
+def test_the_page_of_a_link_names_neither_the_file_nor_the_models_input(
+    new_client: type[Client], make: Any, user: User
+) -> None:
     image = make()
     image.readings.update(input="inputs/a.png")
     _, token = sharing.share_by_link(Identity(user=user), image, 1)
@@ -184,7 +186,7 @@ def test_a_link_names_neither_the_file_nor_what_the_model_saw(new_client: type[C
         assert absent not in html
 
 
-def test_the_model_s_view_has_its_place_in_the_picture(browser: Client, make: Any) -> None:
+def test_the_models_view_has_its_region_in_the_picture(browser: Client, make: Any) -> None:
     image = make()
     assert "Model's view" not in page(browser, image.get_absolute_url())
     image.readings.update(input="inputs/a.png", region=[10, 20, 300, 400])
@@ -193,7 +195,7 @@ def test_the_model_s_view_has_its_place_in_the_picture(browser: Client, make: An
 
 
 @pytest.mark.parametrize(("content", "kind"), [(JPEG, "image/jpeg"), (PNG, "image/png")])
-def test_an_original_is_the_file_as_it_was_uploaded(
+def test_the_original_is_the_file_as_it_was_uploaded(
     user_client: Client, user: User, client: Client, problem: Any, content: bytes, kind: str
 ) -> None:
     job = user_client.upload(content, filename="Röntgen é.jpg").json()

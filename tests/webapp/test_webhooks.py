@@ -1,4 +1,4 @@
-"""Webhooks: who may add them, to which addresses, and what becomes of the event of a study."""
+"""Webhooks: who may add them, which addresses are allowed, and which webhooks a study's event reaches."""
 
 from ipaddress import ip_address, ip_network
 
@@ -48,7 +48,7 @@ def test_the_secret_is_shown_once(user_client):
     assert sealing.unseal(webhook.sealed_secret) == body["secret"]
 
 
-def test_a_secret_outlives_the_change_of_the_secret_key(settings):
+def test_a_secret_stays_readable_when_the_secret_key_changes(settings):
     sealed = sealing.seal("whsec_x")
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another"
     assert sealing.unseal(sealed) == "whsec_x"
@@ -63,46 +63,46 @@ def test_guests_have_no_webhooks(client, problem):
 
 
 def test_nobody_sees_or_changes_the_webhooks_of_others(user_client, other_client, staff_client, problem):
-    one = f"{WEBHOOKS}{add(user_client).json()['id']}/"
+    url = f"{WEBHOOKS}{add(user_client).json()['id']}/"
     for other in (other_client, staff_client):
         assert other.get(WEBHOOKS).json()["results"] == []
-        for answer in (other.get(one), other.delete(one), other.post(f"{one}test/")):
+        for answer in (other.get(url), other.delete(url), other.post(f"{url}test/")):
             problem(answer, 404, "not_found")
-    assert user_client.delete(one).status_code == 204
+    assert user_client.delete(url).status_code == 204
     assert not Webhook.objects.exists()
 
 
-def test_only_events_that_there_are(user_client, problem):
+def test_unknown_events_and_invalid_urls_are_refused(user_client, problem):
     assert add(user_client, events=["study.finished"]).status_code == 201
     problem(add(user_client, events=["study.eaten"]), 400, "invalid_request")
     problem(add(user_client, url=""), 400, "invalid_request")
     problem(add(user_client, url="https://a.example/" + "x" * 500), 400, "invalid_request")
 
 
-def test_there_is_a_limit(user_client, problem, monkeypatch):
+def test_the_number_of_webhooks_is_limited(user_client, problem, monkeypatch):
     monkeypatch.setattr(services, "MAX_WEBHOOKS", 1)
     add(user_client)
     problem(add(user_client), 409, "too_many_webhooks")
 
 
 def test_a_test_event_goes_into_the_outbox(user_client, sent, problem):
-    one = f"{WEBHOOKS}{add(user_client).json()['id']}/"
-    answer = user_client.post(f"{one}test/")
+    url = f"{WEBHOOKS}{add(user_client).json()['id']}/"
+    answer = user_client.post(f"{url}test/")
     assert (answer.status_code, sent.wakes) == (202, 1)
     delivery = Delivery.objects.get()
     assert (delivery.payload["event"], delivery.payload["event_id"]) == ("webhook.test", answer.json()["id"])
     Webhook.objects.update(active=False)
-    problem(user_client.post(f"{one}test/"), 409, "webhook_inactive")
+    problem(user_client.post(f"{url}test/"), 409, "webhook_inactive")
 
 
 def test_an_admin_adds_a_webhook_and_sees_its_secret_once(user):
     browser = Client()
     browser.force_login(User.objects.create_superuser("root", password="a long enough password"))
     page = reverse("admin:notifications_webhook_add")
-    given = {"user": user.pk, "url": URL, "events": ["study.finished"], "active": "on"}
-    refused = browser.post(page, {**given, "url": "https://10.0.0.1/"})
+    fields = {"user": user.pk, "url": URL, "events": ["study.finished"], "active": "on"}
+    refused = browser.post(page, {**fields, "url": "https://10.0.0.1/"})
     assert b"not allowed here" in refused.content
-    added = browser.post(page, given, follow=True)
+    added = browser.post(page, fields, follow=True)
     webhook = Webhook.objects.get()
     secret = sealing.unseal(webhook.sealed_secret)
     assert secret.encode() in added.content.replace(b"&#x27;", b"'").replace(b"&amp;", b"&")
@@ -121,7 +121,7 @@ PRIVATE = (
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_what_only_this_service_can_reach_is_refused(address):
+def test_addresses_outside_the_public_internet_are_refused(address):
     assert not addresses.is_allowed(ip_address(address), plain=False)
 
 
@@ -131,7 +131,7 @@ def test_the_public_internet_is_allowed_over_tls_only(address):
     assert not addresses.is_allowed(ip_address(address), plain=True)
 
 
-def test_networks_of_the_house_are_allowed_when_they_are_named(settings):
+def test_internal_networks_are_allowed_if_the_settings_list_them(settings):
     settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("10.1.0.0/16"), ip_network("fd12::/16")]
     for address in ("10.1.2.3", "::ffff:10.1.2.3", "fd12::1"):
         assert addresses.is_allowed(ip_address(address), plain=True)
@@ -139,7 +139,7 @@ def test_networks_of_the_house_are_allowed_when_they_are_named(settings):
         assert not addresses.is_allowed(ip_address(address), plain=True)
 
 
-def test_networks_are_read_from_the_settings():
+def test_networks_are_parsed_from_the_settings():
     assert networks.parse("X", ["10.1.0.0/16", " fd12::/16"]) == [ip_network("10.1.0.0/16"), ip_network("fd12::/16")]
     for wrong in ("10.1.2.3/16", "ward", ""):
         with pytest.raises(ImproperlyConfigured, match=r"^X: .*such as"):
@@ -154,21 +154,21 @@ def test_networks_are_read_from_the_settings():
      "https://[::ffff:10.0.0.1]/", "https://receiver.example/a b", "https://receiver.example/\r\nX: y",
      "https://empfänger.example/", "file:///etc/passwd"],
 )  # fmt: skip
-def test_urls_that_are_wrong_at_first_sight_are_refused(user_client, problem, url):
+def test_invalid_urls_are_refused(user_client, problem, url):
     answer = add(user_client, url)
     problem(answer, 400, answer.json()["code"])
     assert answer.json()["code"] in ("webhook_url_refused", "invalid_request")
     assert not Webhook.objects.exists()
 
 
-def test_plain_http_needs_a_network_that_is_allowed(user_client, settings, problem):
+def test_plain_http_needs_an_allowed_network(user_client, settings, problem):
     settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("10.1.0.0/16")]
     assert add(user_client, "http://10.1.2.3:8080/hook").status_code == 201
-    assert add(user_client, "http://receiver.ward.example/hook").status_code == 201  # looked at when something is sent
+    assert add(user_client, "http://receiver.ward.example/hook").status_code == 201  # checked when something is sent
     problem(add(user_client, "http://8.8.8.8/"), 400, "webhook_url_refused")
 
 
-# --- from a study to its webhooks -----------------------------------------------------------------------------------
+# --- the event of a study -------------------------------------------------------------------------------------------
 
 
 def finish(study, read):
@@ -178,7 +178,7 @@ def finish(study, read):
     return outbox_row
 
 
-def test_the_event_goes_once_to_each_webhook_of_the_owner(make_study, user, staff_client, read):
+def test_each_webhook_of_the_owner_gets_the_event_once(make_study, user, staff_client, read):
     own = [services.create_webhook(Identity(user=user), URL)[0] for _ in range(2)]
     services.create_webhook(Identity(user=User.objects.get(username="boss")), URL)
     Webhook.objects.filter(pk=services.create_webhook(Identity(user=user), URL)[0].pk).update(active=False)
@@ -212,7 +212,7 @@ def test_a_guests_study_is_not_announced(make_study, guest, read):
     assert not Delivery.objects.filter(kind="webhook").exists()
 
 
-def test_a_study_that_was_deleted_is_not_announced(make_study, user, read):
+def test_a_deleted_study_is_not_announced(make_study, user, read):
     study = make_study(Status.READY, owner=user)
     event = finish(study, read)
     study.images.all().delete()

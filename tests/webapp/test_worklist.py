@@ -1,4 +1,4 @@
-"""The worklist: its order, its pages and filters, who has an image open, and its pages for people."""
+"""The worklist: order, pagination and filters, who has an image open, and the HTML pages."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,25 +41,25 @@ def department(make_department: Callable[..., Department], user: User) -> Depart
 
 @pytest.fixture
 def add(department: Department, make_image: Callable[..., Image], read: Callable[..., None]) -> Callable[..., Image]:
-    """An image that the model has read, the later the fewer hours ago."""
+    """Make images that the model has read, uploaded some hours ago."""
 
     def make(name: str, pneumonia: float = POSITIVE, hours: float = 0, **fields: Any) -> Image:
         warnings = fields.pop("warnings", [])
         owner = {} if "owner" in fields else {"department": fields.pop("department", department)}
-        made = make_image(Status.READY, filename=name, **owner, **fields)
-        read(made, pneumonia=pneumonia, warnings=warnings)
-        Image.objects.filter(pk=made.pk).update(created_at=timezone.now() - timedelta(hours=hours))
-        made.refresh_from_db()
-        return made
+        new_image = make_image(Status.READY, filename=name, **owner, **fields)
+        read(new_image, pneumonia=pneumonia, warnings=warnings)
+        Image.objects.filter(pk=new_image.pk).update(created_at=timezone.now() - timedelta(hours=hours))
+        new_image.refresh_from_db()
+        return new_image
 
     return make
 
 
-def names(identity: Identity, **wanted: Any) -> list[str]:
-    return [image.filename for image in Worklist(identity, wanted).page(50).rows]
+def names(identity: Identity, **filters: Any) -> list[str]:
+    return [image.filename for image in Worklist(identity, filters).page(50).rows]
 
 
-def test_stat_comes_first_then_the_most_suspicious_then_the_oldest(reader, add):
+def test_the_order_is_stat_then_suspicion_then_age(reader, add):
     add("new positive")
     add("old positive", hours=2)
     add("negative", NEGATIVE, hours=9)
@@ -67,15 +67,15 @@ def test_stat_comes_first_then_the_most_suspicious_then_the_oldest(reader, add):
     add("no chest", POSITIVE, hours=7, warnings=NO_CHEST)
     add("stat negative", NEGATIVE, stat=True)
     add("stat positive", stat=True)
-    wanted = ["stat positive", "stat negative", "old positive", "new positive", "unclear", "no chest", "negative"]
-    assert names(reader) == wanted
-    assert names(reader, stat="true") == wanted[:2]
+    expected = ["stat positive", "stat negative", "old positive", "new positive", "unclear", "no chest", "negative"]
+    assert names(reader) == expected
+    assert names(reader, stat="true") == expected[:2]
     assert names(reader, group="positive") == ["stat positive", "old positive", "new positive"]
     assert names(reader, waiting_hours=5) == ["unclear", "no chest", "negative"]
     assert names(reader, stage="done") == []
 
 
-def test_what_is_reviewed_leaves_and_is_found_by_its_stage_with_the_group_of_the_verdict(reader, add):
+def test_a_reviewed_image_leaves_the_list_and_is_found_by_stage_and_by_its_verdicts_group(reader, add):
     judged, other = add("judged"), add("other")
     services.review(judged, reader, "NORMAL")
     assert names(reader) == ["other"]
@@ -83,12 +83,12 @@ def test_what_is_reviewed_leaves_and_is_found_by_its_stage_with_the_group_of_the
     assert names(reader, stage="done", group="negative") == ["judged"]
     worklist = Worklist(reader, {})
     judged.refresh_from_db()
-    assert worklist.neighbours(judged) == (None, other.pk), "it keeps its place for the one who goes back to it"
+    assert worklist.neighbours(judged) == (None, other.pk), "it keeps its place for a reader who goes back to it"
     assert worklist.neighbours(other) == (None, None)
 
 
-def test_pages_go_forwards_and_back_over_sections_and_nothing_is_doubled_or_left_out(reader, add, user):
-    alone = [add(f"own {number}", POSITIVE, number, owner=user) for number in range(2)]
+def test_pages_forwards_and_back_cover_every_image_once_across_sections(reader, add, user):
+    own_images = [add(f"own {number}", POSITIVE, number, owner=user) for number in range(2)]
     for number in range(7):
         add(f"{number}", (POSITIVE, UNCLEAR, NEGATIVE)[number % 3], hours=number, stat=number == 4)
     everything = names(reader)
@@ -106,13 +106,13 @@ def test_pages_go_forwards_and_back_over_sections_and_nothing_is_doubled_or_left
     back = worklist.page(2, page.previous)
     assert [image.filename for image in back.rows] == pages[-2]
     assert not worklist.page(2, worklist.page(2, back.previous).previous).previous
-    user.groups.add(radiologists())  # who may review what they may see
-    fresh = Identity(user=User.objects.get(pk=user.pk))
-    assert set(names(fresh)) == {*everything, *(image.filename for image in alone)}
-    assert names(fresh)[:3] == ["4", "6", "3"]
+    user.groups.add(radiologists())  # radiologists may review every image that they may see
+    radiologist = Identity(user=User.objects.get(pk=user.pk))
+    assert set(names(radiologist)) == {*everything, *(image.filename for image in own_images)}
+    assert names(radiologist)[:3] == ["4", "6", "3"]
 
 
-def test_a_study_is_found_by_itself_in_the_same_order(reader, add, department):
+def test_the_images_of_one_study_have_the_same_order(reader, add, department):
     study = Study.objects.create(department=department)
     add("elsewhere")
     inside = [add(f"{n}", (NEGATIVE, POSITIVE, UNCLEAR)[n % 3], hours=n, study=study, stat=n == 3) for n in range(5)]
@@ -128,7 +128,7 @@ def test_a_study_is_found_by_itself_in_the_same_order(reader, add, department):
     assert sum(worklist.counts().values()) == 5
 
 
-def test_a_study_of_others_has_nothing_for_a_reader(add, reader, make_department):
+def test_a_reader_sees_nothing_of_another_departments_study(add, reader, make_department):
     elsewhere = make_department("er")
     study = Study.objects.create(department=elsewhere)
     add("theirs", department=elsewhere, study=study)
@@ -140,14 +140,14 @@ def test_a_study_of_others_has_nothing_for_a_reader(add, reader, make_department
     assert b"No image matches these filters" in page.get(f"/worklist/?study={study.pk}").content
 
 
-def test_a_database_reckons_the_same_ranks(make_image, guest):
+def test_the_database_computes_the_same_ranks(make_image, guest):
     for section in SECTIONS:
         make_image(Status.SUCCEEDED, guest=guest.guest, **section)
     found = Image.objects.annotate(rank=rank_of_row()).values_list("stage", "stat", "group", "rank")
     assert {tuple(section): rank for *section, rank in found} == RANKS
 
 
-def test_who_may_not_review_has_an_empty_list(add, make_department, make_image, read):
+def test_the_list_is_empty_for_users_who_may_not_review(add, make_department, make_image, read):
     uploader = User.objects.create_user("up")
     add("a")
     elsewhere = make_department("er", uploader=uploader)
@@ -159,10 +159,10 @@ def test_who_may_not_review_has_an_empty_list(add, make_department, make_image, 
     assert b"You have no images to review" in page.get("/worklist/").content
 
 
-def test_the_statement_of_a_walk_is_written_once_for_all(add, reader, make_department, monkeypatch):
+def test_the_statement_of_a_walk_is_built_once_for_all_users(add, reader, make_department, monkeypatch):
     first, second = add("older", hours=3), add("newer", hours=1)
     assert Worklist(reader, {}).neighbours(first) == (None, second.pk)
-    monkeypatch.setattr(Walks, "_write", lambda *_: pytest.fail("it is written again"))
+    monkeypatch.setattr(Walks, "_write", lambda *_: pytest.fail("the statement is built again"))
     other = User.objects.create_user("bob")
     second.department.memberships.create(user=other, role="reader")
     make_department("another", reader=other)
@@ -171,7 +171,7 @@ def test_the_statement_of_a_walk_is_written_once_for_all(add, reader, make_depar
     assert Worklist(Identity(user=other), {"waiting_hours": 2}).neighbours(first) == (None, None)
 
 
-def test_the_api_gives_the_same_order_pages_and_filters(user_client, add, problem):
+def test_the_api_has_the_same_order_pages_and_filters(user_client, add, problem):
     for number in range(3):
         add(f"{number}", (NEGATIVE, POSITIVE, UNCLEAR)[number])
     first = user_client.get("/api/v1/worklist/", {"page_size": 2}).json()
@@ -186,15 +186,15 @@ def test_the_api_gives_the_same_order_pages_and_filters(user_client, add, proble
 
 
 @pytest.mark.parametrize("where", ["page", "api"])
-def test_a_page_takes_as_many_queries_however_many_images_it_has(add, user, user_client, where):
+def test_the_number_of_queries_does_not_grow_with_the_images(add, user, user_client, where):
     page: Any = Client()
     page.force_login(user)
 
     def ask() -> int:
-        with CaptureQueriesContext(connection) as seen:
+        with CaptureQueriesContext(connection) as queries:
             client, path = (page, "/worklist/") if where == "page" else (user_client, "/api/v1/worklist/")
             assert client.get(path).status_code == 200
-        return len(seen)
+        return len(queries)
 
     for number in range(2):
         opening.keep_open(add(f"{number}", stat=True), User.objects.create_user(f"r{number}"))
@@ -205,45 +205,45 @@ def test_a_page_takes_as_many_queries_however_many_images_it_has(add, user, user
     assert ask() == few
 
 
-# --- who has it open ------------------------------------------------------------------------------------------------
+# --- who has an image open ------------------------------------------------------------------------------------------
 
 
-def test_a_verdict_and_a_note_that_it_is_open_read_little_of_an_image(add, user, department):
+def test_opening_and_reviewing_an_image_read_few_of_its_columns(add, user, department):
     page: Any = Client()
     page.force_login(user)
     Department.objects.update(second_reading=True)
     image = add("a")
-    with CaptureQueriesContext(connection) as opened:
+    with CaptureQueriesContext(connection) as open_queries:
         assert page.post(f"/worklist/images/{image.pk}/open/").status_code == 200
-    with CaptureQueriesContext(connection) as judged:
+    with CaptureQueriesContext(connection) as review_queries:
         answer = page.put(f"/api/v1/images/{image.pk}/reviews/", {"verdict": "NORMAL"}, content_type="application/json")
     assert answer.status_code == 200
     image.refresh_from_db()
     assert (image.stage, image.group) == ("second", "positive")
-    for seen, readings in ((opened, 0), (judged, 1)):
-        statements = [query["sql"] for query in seen.captured_queries if query["sql"].startswith("SELECT")]
-        assert not [sql for sql in statements if "filename" in sql], "the whole image"
-        assert len([sql for sql in statements if "studies_reading" in sql]) == readings
+    for queries, expected in ((open_queries, 0), (review_queries, 1)):
+        statements = [query["sql"] for query in queries.captured_queries if query["sql"].startswith("SELECT")]
+        assert not [sql for sql in statements if "filename" in sql], "not all columns of the image are read"
+        assert len([sql for sql in statements if "studies_reading" in sql]) == expected
 
 
-def test_a_second_reader_is_told_and_never_kept_out(add, user, department):
+def test_a_second_reader_is_told_that_an_image_is_open_but_not_locked_out(add, user, department):
     image, bob = add("a"), User.objects.create_user("bob")
     department.memberships.create(user=bob, role="reader")
     clients = {}
-    for one in (user, bob):
-        clients[one.username] = Client()
-        clients[one.username].force_login(one)
-    where = f"/worklist/images/{image.pk}/"
-    assert clients["ada"].post(f"{where}open/").json() == {"stage": "unread", "readers": []}
-    (other,) = clients["bob"].post(f"{where}open/").json()["readers"]
+    for account in (user, bob):
+        clients[account.username] = Client()
+        clients[account.username].force_login(account)
+    path = f"/worklist/images/{image.pk}/"
+    assert clients["ada"].post(f"{path}open/").json() == {"stage": "unread", "readers": []}
+    (other,) = clients["bob"].post(f"{path}open/").json()["readers"]
     assert other["name"] == "ada"
-    assert b"ada has it open since" in clients["bob"].get(where).content
+    assert b"ada has it open since" in clients["bob"].get(path).content
     assert b"ada has it open since" in clients["bob"].get("/worklist/").content
-    assert b"bob has it open since" in clients["ada"].get(where).content
+    assert b"bob has it open since" in clients["ada"].get(path).content
     assert clients["bob"].post(f"/images/{image.pk}/review/", {"verdict": "NORMAL"}).status_code == 302
 
 
-def test_an_opening_ends_by_itself_or_when_the_reader_goes_on_and_is_renewed(add, user, monkeypatch):
+def test_an_opening_ends_after_its_lease_or_when_the_reader_moves_on(add, user, monkeypatch):
     image, other, bob = add("a"), add("b"), User.objects.create_user("bob")
     opening.keep_open(image, user)
     since = Opening.objects.get().opened_at
@@ -256,13 +256,13 @@ def test_an_opening_ends_by_itself_or_when_the_reader_goes_on_and_is_renewed(add
     monkeypatch.setattr(opening.timezone, "now", lambda: later)
     assert not opening.by_others([other], bob)
     opening.keep_open(image, bob)
-    assert Opening.objects.get().user == bob, "those that have ended are deleted"
+    assert Opening.objects.get().user == bob, "expired openings are deleted"
 
 
-# --- the pages ------------------------------------------------------------------------------------------------------
+# --- the HTML pages -------------------------------------------------------------------------------------------------
 
 
-def test_the_page_of_an_image_leads_on_and_a_verdict_goes_there(add, user):
+def test_the_page_of_an_image_and_its_verdict_lead_to_the_next_image(add, user):
     first, second = add("first", hours=2), add("second")
     page = Client()
     page.force_login(user)
@@ -280,7 +280,7 @@ def test_the_page_of_an_image_leads_on_and_a_verdict_goes_there(add, user):
     assert b"Everything is read" in page.get("/worklist/").content
 
 
-def test_marks_are_given_to_chosen_images_by_those_who_may(add, user, make_department):
+def test_a_reader_marks_chosen_images_of_their_department(add, user, make_department):
     images = [add("a"), add("b", NEGATIVE)]
     elsewhere = add("c", department=make_department("er"))
     page = Client()
@@ -295,11 +295,11 @@ def test_marks_are_given_to_chosen_images_by_those_who_may(add, user, make_depar
     assert page.post("/worklist/mark/", {"images": keys, "action": "explode"}).status_code == 404
 
 
-def test_a_view_of_it_is_saved(user):
+def test_a_view_of_the_worklist_can_be_saved(user):
     page = Client()
     page.force_login(user)
-    made = page.post("/saved-views/", {"list": "worklist", "name": "Mine", "query": "group=positive&waiting_hours=4"})
-    assert made["Location"] == "/worklist/?group=positive&waiting_hours=4"
+    saved = page.post("/saved-views/", {"list": "worklist", "name": "Mine", "query": "group=positive&waiting_hours=4"})
+    assert saved["Location"] == "/worklist/?group=positive&waiting_hours=4"
     assert b"Mine" in page.get("/worklist/").content
     assert page.post("/saved-views/", {"list": "worklist", "name": "No", "query": "label=NORMAL"}).status_code == 400
 
@@ -307,9 +307,9 @@ def test_a_view_of_it_is_saved(user):
 # --- STAT -----------------------------------------------------------------------------------------------------------
 
 
-def test_stat_is_given_with_an_upload_or_later_and_hurries_what_waits(user_client, user, make_image, sent):
-    made = user_client.upload(stat="true", priority="bulk").json()
-    assert (made["stat"], made["priority"]) == (True, "interactive")
+def test_stat_set_at_upload_or_later_makes_waiting_images_interactive(user_client, user, make_image, sent):
+    upload = user_client.upload(stat="true", priority="bulk").json()
+    assert (upload["stat"], upload["priority"]) == (True, "interactive")
     study = user_client.upload_study({"a.jpg": b"x"}, stat="true").json()
     assert study["stat"]
     assert Image.objects.get(study=study["id"]).stat
@@ -329,7 +329,7 @@ def test_stat_is_given_with_an_upload_or_later_and_hurries_what_waits(user_clien
     assert not patch(held, False)["stat"]
 
 
-def test_a_study_that_becomes_stat_takes_its_images_along(user_client, user, make_study):
+def test_a_study_that_becomes_stat_makes_its_images_stat(user_client, user, make_study):
     study = make_study(Status.QUEUED, Status.FAILED, owner=user)
     url = f"/api/v1/studies/{study.pk}/"
     assert user_client.patch(url, {"stat": True}, content_type="application/json").json()["stat"]
@@ -342,7 +342,7 @@ def test_a_study_that_becomes_stat_takes_its_images_along(user_client, user, mak
     assert not study.images.filter(stat=True).exists()
 
 
-def test_openings_go_with_their_image(add, user):
+def test_deleting_an_image_deletes_its_openings(add, user):
     image = add("a")
     opening.keep_open(image, user)
     Review.objects.create(image=image, reviewer=user, verdict="NORMAL")

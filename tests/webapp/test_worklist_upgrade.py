@@ -1,4 +1,4 @@
-"""The migrations of the worklist keep every verdict, let it stand where readers agree, and go back."""
+"""The worklist's migrations keep every verdict, make it final where readers agree, and can be reversed."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,10 +15,15 @@ BEFORE = [("studies", "0021_turns_of_preparing"), ("reviews", "0005_reviewed"), 
 
 @pytest.mark.maintenance
 @pytest.mark.django_db(transaction=True)
-def test_verdicts_that_there_are_stand_and_going_back_gives_the_models_groups(make_image, read, user):
+def test_existing_verdicts_become_final_and_reversing_restores_the_models_groups(make_image, read, user):
     other = User.objects.create_user("bob")
-    said = {"agreed": ["NORMAL", "UNSURE"], "contradicted": ["NORMAL", "PNEUMONIA"], "unsure": ["UNSURE"], "unread": []}
-    for name, verdicts in said.items():
+    cases = {
+        "agreed": ["NORMAL", "UNSURE"],
+        "contradicted": ["NORMAL", "PNEUMONIA"],
+        "unsure": ["UNSURE"],
+        "unread": [],
+    }
+    for name, verdicts in cases.items():
         image = make_image(Status.READY, filename=name)
         read(image)
         for reader, verdict in zip((user, other), verdicts, strict=False):

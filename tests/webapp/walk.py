@@ -1,4 +1,4 @@
-"""Every address of the service, as Django's own list of URLs has it, and somebody who asks for all of them."""
+"""Every route in Django's URL configuration, and an actor that requests them."""
 
 import functools
 import re
@@ -23,7 +23,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(frozen=True)
 class Route:
-    """An address with the names of what differs in it, such as ``/images/{pk}/``, and a method that it answers."""
+    """A URL with the names of its parameters, such as ``/images/{pk}/``, and a method that it accepts."""
 
     path: str
     method: str
@@ -39,14 +39,14 @@ class Route:
 
 @functools.cache
 def routes() -> list[Route]:
-    """Each address and method; those of Django's admin site apart."""
-    found = {
+    """Return each route except those of Django's admin site."""
+    all_routes = {
         Route(path, method, name)
         for path, name, view in _views(get_resolver().url_patterns, "/")
         if not path.startswith("/admin/")
         for method in _methods(view)
     }
-    return sorted(found, key=lambda route: (route.path, METHODS.index(route.method)))
+    return sorted(all_routes, key=lambda route: (route.path, METHODS.index(route.method)))
 
 
 def admin_paths() -> list[str]:
@@ -66,17 +66,17 @@ def _readable(pattern: Any) -> str:
     text = str(pattern)
     if isinstance(pattern, RoutePattern):
         return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", text)
-    # A regular expression: its named groups, without the groups inside of these.
+    # A regular expression: keep its named groups, without the groups nested in them.
     text = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"{\1}", text)
     return re.sub(r"[\^$\\]|\.\*\$?", "", text)
 
 
 def _methods(view: Any) -> set[str]:
-    """The methods of a view: a class by its functions, a function by its answer to an unknown method."""
+    """Return a view's methods: a class names them by its functions, a function by its response to an unknown method."""
     if kind := getattr(view, "cls", None) or getattr(view, "view_class", None):
         if issubclass(kind, RedirectView):
             return {"GET"}
-        # PUT is the same as POST for Django's forms.
+        # In Django's form views PUT does the same as POST.
         same = getattr(kind, "put", None) is ProcessFormView.put
         names = [method for method in METHODS if method.lower() in kind.http_method_names]
         return {method for method in names if hasattr(kind, method.lower()) and not (same and method == "PUT")}
@@ -85,7 +85,7 @@ def _methods(view: Any) -> set[str]:
     try:
         answer = view(request, **dict.fromkeys(_arguments(view), "x"))
     except Exception:
-        return {"GET", "POST"}  # it looks at the method itself, or not at all
+        return {"GET", "POST"}  # the view checks the method itself, or not at all
     return set(answer["Allow"].split(", ")) & set(METHODS) if answer.status_code == 405 else {"GET", "POST"}
 
 
@@ -102,12 +102,12 @@ class Actor:
 
     Attributes:
         client: Django's test client, signed in.
-        values: returns the values of the parameters in an address.
+        values: returns the values for the parameters in a route's URL.
     """
 
     client: Client
     values: Callable[[Route], dict[str, Any]]
-    #: Whether changes of a request are rolled back.
+    #: Whether the changes of each request are rolled back.
     rolls_back: bool = True
 
     def path(self, route: Route) -> str:
@@ -115,13 +115,15 @@ class Actor:
         return re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), route.path)
 
     def ask(self, route: Route, body: Any = None) -> Any:
-        """The answer to a request."""
+        """Send a request and return the response."""
         path, values = self.path(route), self.values(route)
-        if body:  # its placeholders are those of addresses
-            named = {f"{{{name}}}": str(value) for name, value in values.items()}
-            body = {name: named.get(value, value) if isinstance(value, str) else value for name, value in body.items()}
+        if body:  # it may have the same placeholders as URLs
+            by_name = {f"{{{name}}}": str(value) for name, value in values.items()}
+            body = {
+                name: by_name.get(value, value) if isinstance(value, str) else value for name, value in body.items()
+            }
         cookies = self.client.cookies.copy()
-        cache.clear()  # with the counts of requests
+        cache.clear()  # the rate limits count requests there
         with transaction.atomic():
             if path.startswith(resumable.UPLOADS):
                 answer = self.client.generic(route.method, path, b"", resumable.PART, headers=resumable.BEGINNING)
