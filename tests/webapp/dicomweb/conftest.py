@@ -1,4 +1,4 @@
-"""A department, and a program that is its uploader."""
+"""A department, and a client program that uploads to it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ def scanner(department: Any, user_client: Client) -> Client:
 
 @pytest.fixture
 def token(scanner: Client) -> str:
-    """What the program says who it is by."""
+    """The client program's Authorization header."""
     return str(scanner.defaults["HTTP_AUTHORIZATION"]).replace("Token", "Bearer")
 
 

@@ -1,4 +1,4 @@
-"""Many damaged bodies and files by STOW-RS: each instance is stored or listed with a reason, or all are refused."""
+"""Many damaged request bodies and files by STOW-RS: each instance is stored or listed with a reason, or all refused."""
 
 import logging
 import os
@@ -16,12 +16,12 @@ from webapp.studies.models import Image, Study
 
 pytestmark = pytest.mark.django_db
 QUICK = 100
-#: Of the long run, which says how far it came: its first case, and how many.
+#: First case and number of cases of the long run, which prints its progress.
 FIRST, LONG = (
-    int(os.environ.get(f"PNEUMOQUEUE_FUZZ_{name}", usual)) for name, usual in (("FIRST", 100), ("CASES", 20_000))
+    int(os.environ.get(f"PNEUMOQUEUE_FUZZ_{name}", default)) for name, default in (("FIRST", 100), ("CASES", 20_000))
 )
-#: Rows are deleted after so many cases, lest the database becomes what is measured.
-BETWEEN = 200
+#: Number of cases after which rows are deleted, so that a growing database does not slow the run.
+DELETE_EVERY = 200
 STATUSES = (200, 202, 400, 409, 413, 415)
 
 
@@ -32,18 +32,18 @@ def files() -> list[bytes]:
 
 
 def case(number: int) -> tuple[str, bytes]:
-    """The type and the body of a case: damaged files in a sound body, a damaged body, or a damaged type."""
+    """The content type and the body of a case: damaged files in a sound body, a damaged body, or a damaged type."""
     rng = random.Random(number)
     chosen = rng.choices(files(), k=rng.randrange(4))
-    kind, how = dicomweb.TYPE, number % 3
-    if how == 0:
+    kind, variant = dicomweb.TYPE, number % 3
+    if variant == 0:
         chosen = [fuzz.case(number + index, [one]) for index, one in enumerate(chosen)]
     body = dicomweb.body(*chosen)
-    if how == 1:
+    if variant == 1:
         body = fuzz.case(number, [body])
         at = body.find(b"--" + dicomweb.BOUNDARY.encode(), rng.randrange(len(body) or 1))
         body = body[:at] + body[at + rng.randrange(9) :] if at > 0 else body
-    if how == 2:
+    if variant == 2:
         changed = fuzz.case(number, [kind.encode()]).decode("latin-1")
         kind = changed.translate(dict.fromkeys(range(32), None))
     return kind, body
@@ -58,10 +58,10 @@ def run(client: Any, numbers: range) -> Counter[int]:
         assert answer.status_code in STATUSES, (number, answer.status_code, answer.content)
         totals[answer.status_code] += 1
         if answer.status_code in (200, 202, 409):
-            said = dicomweb.uids(answer)
-            assert Image.objects.count() - before <= len(said), number
-            assert set(said) <= set(Instance.objects.values_list("instance_uid", flat=True)), number
-        if number % BETWEEN == 0:
+            stored = dicomweb.uids(answer)
+            assert Image.objects.count() - before <= len(stored), number
+            assert set(stored) <= set(Instance.objects.values_list("instance_uid", flat=True)), number
+        if number % DELETE_EVERY == 0:
             Image.objects.all().delete()
             Study.objects.all().delete()
             print(f"cases up to {number}: {dict(totals.most_common())}", flush=True)
@@ -72,7 +72,7 @@ def run(client: Any, numbers: range) -> Counter[int]:
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Any:
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    # Counts are kept in the cache.
+    # Rate limits and quotas keep their counts in the cache.
     settings.CACHES = {name: {"BACKEND": "django.core.cache.backends.dummy.DummyCache"} for name in settings.CACHES}
     logging.disable(logging.CRITICAL)
     yield

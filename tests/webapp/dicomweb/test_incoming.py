@@ -1,4 +1,4 @@
-"""The parts of a STOW-RS request's body are written into their files while they come."""
+"""The parts of a STOW-RS request body are written to files while the body is received."""
 
 import hashlib
 from pathlib import Path
@@ -23,16 +23,16 @@ def folder(settings, tmp_path) -> Path:
     return tmp_path / "incoming"
 
 
-def taken(body: bytes, at_once: int = 1000, kind: str = dicomweb.TYPE) -> Incoming:
+def received(body: bytes, chunk_size: int = 1000, kind: str = dicomweb.TYPE) -> Incoming:
     incoming = Incoming(kind)
-    incoming.writelines(body[at : at + at_once] for at in range(0, len(body), at_once))
+    incoming.writelines(body[at : at + chunk_size] for at in range(0, len(body), chunk_size))
     return incoming
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 1000, 10**6])
-def test_a_part_is_whole_and_hashed_however_it_comes(at_once, folder):
+@pytest.mark.parametrize("chunk_size", [1, 7, 1000, 10**6])
+def test_a_part_is_complete_and_hashed_at_every_chunk_size(chunk_size, folder):
     contents = [bytes(range(256)) * 20, b"", b"\r\n--a bound", b"x" * 3000]
-    with taken(dicomweb.body(*contents), at_once) as incoming:
+    with received(dicomweb.body(*contents), chunk_size) as incoming:
         parts = incoming.parts()
         assert [part.path.read_bytes() for part in parts] == contents
         assert [part.size for part in parts] == list(map(len, contents))
@@ -40,38 +40,38 @@ def test_a_part_is_whole_and_hashed_however_it_comes(at_once, folder):
     assert not list(folder.iterdir())
 
 
-def test_of_a_part_that_is_too_large_nothing_is_kept(settings, folder):
+def test_nothing_of_an_oversized_part_is_kept(settings, folder):
     settings.MAX_IMAGE_BYTES = 1000
-    with taken(dicomweb.body(b"x" * 3_000_000)[:2_000_000]) as incoming:
+    with received(dicomweb.body(b"x" * 3_000_000)[:2_000_000]) as incoming:
         assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 1000
-    with taken(dicomweb.body(b"x" * 3_000_000, b"y" * 1000)) as incoming:
+    with received(dicomweb.body(b"x" * 3_000_000, b"y" * 1000)) as incoming:
         assert [part.path is None or part.size for part in incoming.parts()] == [True, 1000]
         assert len([path for path in folder.rglob("*") if path.is_file()]) == 1
 
 
-def test_a_part_more_than_may_be_sent_is_refused(settings):
+def test_more_parts_than_allowed_are_refused(settings):
     settings.MAX_STUDY_FILES = 2
-    with taken(dicomweb.body(b"a", b"b", b"c")) as incoming, pytest.raises(Refused, match="At most 2"):
+    with received(dicomweb.body(b"a", b"b", b"c")) as incoming, pytest.raises(Refused, match="At most 2"):
         incoming.parts()
 
 
 @pytest.mark.parametrize("end", [-5, -100, 300])
-def test_nothing_is_left_of_a_body_that_breaks_off(folder, end):
+def test_no_files_are_left_of_a_truncated_body(folder, end):
     with (
-        taken(dicomweb.body(b"a" * 1000, b"b" * 1000)[:end]) as incoming,
+        received(dicomweb.body(b"a" * 1000, b"b" * 1000)[:end]) as incoming,
         pytest.raises(Refused, match="cannot be read"),
     ):
         incoming.parts()
     assert not list(folder.iterdir())
 
 
-def test_nothing_is_written_of_a_body_of_another_type(folder):
-    with taken(dicomweb.body(b"a" * 1000), kind="application/dicom"):
+def test_a_body_of_another_type_is_not_written(folder):
+    with received(dicomweb.body(b"a" * 1000), kind="application/dicom"):
         assert not list(folder.iterdir())
 
 
 @pytest.mark.django_db
-def test_files_of_one_group_are_open_at_a_time(rf, monkeypatch):
+def test_only_one_group_of_files_is_open_at_a_time(rf, monkeypatch):
     monkeypatch.setattr(multipart, "AT_ONCE", 2)
     request = rf.post("/", dicomweb.body(*(b"%d" % number for number in range(5))), content_type=dicomweb.TYPE)
     groups, seen = multipart.read(request), []
@@ -83,19 +83,21 @@ def test_files_of_one_group_are_open_at_a_time(rf, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_part_is_renamed_and_neither_copied_nor_hashed_again(token, folder, monkeypatch):
-    written, take = [], Incoming.writelines
+def test_a_part_is_moved_without_copying_or_hashing_it_again(token, folder, monkeypatch):
+    written, original = [], Incoming.writelines
 
-    def noting(self, chunks):
-        take(self, chunks)
+    def recording(self, chunks):
+        original(self, chunks)
         written.extend(path.stat().st_ino for path in folder.rglob("*") if path.is_file())
 
-    monkeypatch.setattr(Incoming, "writelines", noting)
-    monkeypatch.setattr(hashes, "content_hash", lambda _: pytest.fail("it is hashed again"))
-    monkeypatch.setattr(bodies, "SpooledTemporaryFile", lambda **_: pytest.fail("the body is written as well"))
+    monkeypatch.setattr(Incoming, "writelines", recording)
+    monkeypatch.setattr(hashes, "content_hash", lambda _: pytest.fail("the file is hashed again"))
+    monkeypatch.setattr(
+        bodies, "SpooledTemporaryFile", lambda **_: pytest.fail("the whole body is written to a file too")
+    )
     content = dicomweb.file(modality.image())
     headers = {"Authorization": token, "Content-Type": dicomweb.TYPE, "Accept": "application/dicom+json"}
-    answer = browse(lambda by: by.post("/dicomweb/studies", content=dicomweb.body(content), headers=headers))
+    answer = browse(lambda client: client.post("/dicomweb/studies", content=dicomweb.body(content), headers=headers))
     assert answer.status_code == 200, answer.content
     image = Image.objects.get()
     assert (image.file.read(), image.sha256) == (content, hashlib.sha256(content).hexdigest())
@@ -104,19 +106,19 @@ def test_a_part_is_renamed_and_neither_copied_nor_hashed_again(token, folder, mo
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("most", [10**9, 2 * 10**6])
-def test_nothing_is_left_of_what_is_too_large_or_of_a_client_that_leaves(folder, settings, most):
-    settings.BODY_LIMITS = {"/dicomweb/studies": most}
+@pytest.mark.parametrize("limit", [10**9, 2 * 10**6])
+def test_no_files_are_left_of_an_oversized_body_or_a_client_that_disconnects(folder, settings, limit):
+    settings.BODY_LIMITS = {"/dicomweb/studies": limit}
     client = Client("/dicomweb/studies", {"Content-Type": dicomweb.TYPE, "Transfer-Encoding": "chunked"}, parts=60)
     client.part = dicomweb.body(b"x" * 100_000)[: -len(dicomweb.BOUNDARY) - 6]
-    there = []
+    files_while_receiving = []
 
     async def receive():
-        there.extend(folder.rglob("0"))
+        files_while_receiving.extend(folder.rglob("0"))
         return await Client.receive(client) if client.left > 1 else {"type": "http.disconnect"}
 
     client.receive = receive
     answer = client.ask()
-    assert answer.status == (413 if most < 10**7 else 0)
-    assert there
+    assert answer.status == (413 if limit < 10**7 else 0)
+    assert files_while_receiving
     assert not list(folder.iterdir())

@@ -1,4 +1,4 @@
-"""WADO-RS hands out what is stored, as it is stored."""
+"""WADO-RS returns files exactly as they are stored."""
 
 import email
 import io
@@ -28,7 +28,7 @@ ANY = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 
 
 def parts(answer: Any) -> list[tuple[str, bytes]]:
-    """The types and contents of an answer's parts, as Python's own parser reads them."""
+    """The types and contents of an answer's parts, as Python's own e-mail parser reads them."""
     assert answer.status_code == 200, answer.content
     content = b"".join(answer.streaming_content)
     message = email.message_from_bytes(b"Content-Type: " + answer["Content-Type"].encode() + b"\r\n\r\n" + content)
@@ -36,27 +36,27 @@ def parts(answer: Any) -> list[tuple[str, bytes]]:
 
 
 def address(image: Image) -> str:
-    one = image.instance
-    return f"/dicomweb/studies/{one.study_uid}/series/{one.series_uid}/instances/{one.instance_uid}"
+    instance = image.instance
+    return f"/dicomweb/studies/{instance.study_uid}/series/{instance.series_uid}/instances/{instance.instance_uid}"
 
 
 @pytest.fixture
 def store(scanner: Any) -> Any:
-    def stored(content: bytes) -> str:
+    def store_file(content: bytes) -> str:
         answer = dicomweb.store(scanner, dicomweb.body(content))
         assert answer.status_code == 200, answer.content
         return address(Image.objects.get(instance_uid=dicomweb.uids(answer)[0]))
 
-    return stored
+    return store_file
 
 
-def made(syntax: Any = ExplicitVRLittleEndian, **attributes: Any) -> bytes:
-    about = {"StudyInstanceUID": modality.STUDY, "SeriesInstanceUID": f"{modality.STUDY}.1", **attributes}
-    return dicom_files.made(np.asarray(synthetic.xray(1, (64, 48))), syntax=syntax, bits=8, **about)
+def dicom_file(syntax: Any = ExplicitVRLittleEndian, **attributes: Any) -> bytes:
+    all_attributes = {"StudyInstanceUID": modality.STUDY, "SeriesInstanceUID": f"{modality.STUDY}.1", **attributes}
+    return dicom_files.made(np.asarray(synthetic.xray(1, (64, 48))), syntax=syntax, bits=8, **all_attributes)
 
 
-def test_instances_come_as_they_were_sent(scanner, store):
-    files = [made(), made(JPEGBaseline8Bit)]
+def test_instances_are_returned_as_they_were_sent(scanner, store):
+    files = [dicom_file(), dicom_file(JPEGBaseline8Bit)]
     first, _ = (store(one) for one in files)
     study = f"/dicomweb/studies/{modality.STUDY}"
     for path in (study, f"{study}/series/{modality.STUDY}.1"):
@@ -70,66 +70,68 @@ def test_instances_come_as_they_were_sent(scanner, store):
     assert Entry.objects.filter(action="download", kind="studies.study").exists()
 
 
-def test_another_transfer_syntax_is_refused_with_the_way_out(scanner, store, problem):
-    one = store(made(JPEGBaseline8Bit))
-    wanted = 'multipart/related; type="application/dicom"; transfer-syntax='
+def test_a_refused_transfer_syntax_names_the_alternative(scanner, store, problem):
+    url = store(dicom_file(JPEGBaseline8Bit))
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax='
     refused = problem(
-        scanner.get(one, headers={"Accept": wanted + ExplicitVRLittleEndian}), 406, "representation_not_available"
+        scanner.get(url, headers={"Accept": accept + ExplicitVRLittleEndian}), 406, "representation_not_available"
     )
     assert "transfer-syntax=*" in refused["detail"]
     for syntax in ("*", JPEGBaseline8Bit):
-        assert len(parts(scanner.get(one, headers={"Accept": wanted + syntax}))) == 1
+        assert len(parts(scanner.get(url, headers={"Accept": accept + syntax}))) == 1
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_uncompressed_frames_are_their_samples(scanner, store, syntax):
+def test_uncompressed_frames_are_returned_as_raw_pixel_values(scanner, store, syntax):
     values = np.asarray(synthetic.xray(1, (64, 48)))
-    one = store(made(syntax, pixels=values.tobytes() * 3, NumberOfFrames=3, SOPClassUID="1.2.840.10008.5.1.4.1.1.7.2"))
-    found = parts(scanner.get(f"{one}/frames/1,3"))
+    url = store(
+        dicom_file(syntax, pixels=values.tobytes() * 3, NumberOfFrames=3, SOPClassUID="1.2.840.10008.5.1.4.1.1.7.2")
+    )
+    found = parts(scanner.get(f"{url}/frames/1,3"))
     assert [content for _, content in found] == [values.tobytes()] * 2
     assert found[0][0] == f"application/octet-stream; transfer-syntax={syntax}"
-    assert len(parts(scanner.get(f"{one}/bulkdata/7FE00010"))) == 3
+    assert len(parts(scanner.get(f"{url}/bulkdata/7FE00010"))) == 3
 
 
 @pytest.mark.parametrize(("syntax", "kind"), [(JPEGBaseline8Bit, "image/jpeg"), (RLELossless, "image/dicom-rle")])
-def test_compressed_frames_come_as_they_are_stored(scanner, store, problem, syntax, kind):
-    content = made(syntax)
-    one = store(content)
-    for accept, named in (
+def test_compressed_frames_are_returned_as_stored(scanner, store, problem, syntax, kind):
+    content = dicom_file(syntax)
+    url = store(content)
+    for accept, expected_type in (
         (f'multipart/related; type="{kind}"', kind),
         ("*/*", kind),
         (ANY, "application/octet-stream"),
     ):
-        ((said, frame),) = parts(scanner.get(f"{one}/frames/1", headers={"Accept": accept}))
-        assert said == f"{named}; transfer-syntax={syntax}"
+        ((part_type, frame),) = parts(scanner.get(f"{url}/frames/1", headers={"Accept": accept}))
+        assert part_type == f"{expected_type}; transfer-syntax={syntax}"
         assert frame in content
     decoded = 'multipart/related; type="application/octet-stream"'
-    problem(scanner.get(f"{one}/frames/1", headers={"Accept": decoded}), 406, "representation_not_available")
+    problem(scanner.get(f"{url}/frames/1", headers={"Accept": decoded}), 406, "representation_not_available")
 
 
-def test_frames_that_there_are_not_are_refused(scanner, store, problem):
-    one = store(made())
+def test_frames_that_cannot_be_returned_are_refused(scanner, store, problem):
+    url = store(dicom_file())
     for numbers in ("0", "2", "1,2", "1," * 150 + "1"):
-        problem(scanner.get(f"{one}/frames/{numbers}"), 400, "invalid_parameter")
+        problem(scanner.get(f"{url}/frames/{numbers}"), 400, "invalid_parameter")
     for syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian):
-        problem(scanner.get(f"{store(made(syntax))}/frames/1"), 406, "representation_not_available")
-    problem(scanner.get(f"{store(made(pixels=b'12'))}/frames/1"), 400, "image_corrupt")
+        problem(scanner.get(f"{store(dicom_file(syntax))}/frames/1"), 406, "representation_not_available")
+    problem(scanner.get(f"{store(dicom_file(pixels=b'12'))}/frames/1"), 400, "image_corrupt")
 
 
-def test_metadata_are_what_the_file_says_without_what_is_long(scanner, store):
+def test_metadata_match_the_file_except_for_bulk_data(scanner, store):
     table = Dataset()
     table.add_new("LUTDescriptor", "US", [4, 0, 16])
     table.add_new("LUTData", "OW", b"12345678")
-    about = {
+    attributes = {
         "PatientName": "Müller^Jürgen", "SpecificCharacterSet": "ISO_IR 100", "WindowCenter": [128.5, 90],
         "VOILUTSequence": [table], "RedPaletteColorLookupTableData": b"0" * 2000,
     }  # fmt: skip
-    content = made(**about)
-    one = store(content)
-    answer = scanner.get(f"{one}/metadata")
+    content = dicom_file(**attributes)
+    url = store(content)
+    answer = scanner.get(f"{url}/metadata")
     assert answer["Content-Type"] == "application/dicom+json"
     (found,) = json.loads(b"".join(answer.streaming_content))
-    bulk = f"http://testserver{one}/bulkdata/"
+    bulk = f"http://testserver{url}/bulkdata/"
     assert found.pop("7FE00010") == {"vr": "OW", "BulkDataURI": f"{bulk}7FE00010"}
     assert found.pop("00281201") == {"vr": "OW", "BulkDataURI": f"{bulk}00281201"}
     read = Dataset.from_json(found)
@@ -138,35 +140,35 @@ def test_metadata_are_what_the_file_says_without_what_is_long(scanner, store):
     original.SpecificCharacterSet = "ISO_IR 192"
     del original["RedPaletteColorLookupTableData"]
     assert read == Dataset(original)
-    assert parts(scanner.get(f"{one}/bulkdata/00281201"))[0][1] == b"0" * 2000
-    assert scanner.get(f"{one}/bulkdata/00281202").status_code == 404
+    assert parts(scanner.get(f"{url}/bulkdata/00281201"))[0][1] == b"0" * 2000
+    assert scanner.get(f"{url}/bulkdata/00281202").status_code == 404
 
 
-def test_a_damaged_file_has_the_metadata_that_are_kept_of_it(scanner, store, problem):
-    one = store(made())
+def test_metadata_of_a_damaged_file_come_from_the_database(scanner, store, problem):
+    url = store(dicom_file())
     image = Image.objects.get()
     default_storage.delete(image.file.name)
     default_storage.save(image.file.name, ContentFile(b"no DICOM"))
-    (found,) = json.loads(b"".join(scanner.get(f"{one}/metadata").streaming_content))
+    (found,) = json.loads(b"".join(scanner.get(f"{url}/metadata").streaming_content))
     assert found["00080018"]["Value"] == [image.instance_uid]
-    problem(scanner.get(f"{one}/frames/1"), 400, "image_corrupt")
+    problem(scanner.get(f"{url}/frames/1"), 400, "image_corrupt")
     default_storage.delete(image.file.name)
-    problem(scanner.get(f"{one}/frames/1"), 409, "file_gone")
+    problem(scanner.get(f"{url}/frames/1"), 409, "file_gone")
 
 
 def test_the_rendered_picture_is_the_preview(scanner, store, problem):
-    one = store(made())
-    problem(scanner.get(f"{one}/rendered"), 409, "not_read_yet")
+    url = store(dicom_file())
+    problem(scanner.get(f"{url}/rendered"), 409, "not_read_yet")
     name = default_storage.save("previews/a.jpg", ContentFile(synthetic.xray_jpeg()))
     Image.objects.update(preview=name)
-    answer = scanner.get(f"{one}/rendered", headers={"Accept": "image/jpeg"})
+    answer = scanner.get(f"{url}/rendered", headers={"Accept": "image/jpeg"})
     assert (answer.status_code, answer["Content-Type"]) == (200, "image/jpeg")
-    answer = scanner.get(f"{one}/rendered", headers={"Accept": "image/gif"})
+    answer = scanner.get(f"{url}/rendered", headers={"Accept": "image/gif"})
     problem(answer, 406, "representation_not_available")
-    problem(scanner.get(f"{one}/rendered?viewport=10,10"), 400, "unknown_parameter")
+    problem(scanner.get(f"{url}/rendered?viewport=10,10"), 400, "unknown_parameter")
 
 
-def test_what_is_not_there_is_404(scanner, store, problem):
-    store(made())
+def test_missing_studies_and_series_are_404(scanner, store, problem):
+    store(dicom_file())
     for path in ("/studies/1.2.3", f"/studies/{modality.STUDY}/series/1.2", "/studies/1.2.3/metadata"):
         problem(scanner.get(f"/dicomweb{path}"), 404, "not_found")

@@ -1,4 +1,4 @@
-"""QIDO-RS finds what may be seen, by the attributes that are kept."""
+"""QIDO-RS finds what the user may see, by the stored attributes."""
 
 from datetime import date
 from typing import Any
@@ -21,7 +21,7 @@ OTHER_STUDY = "2.25.99"
 def stored(scanner: Any) -> list[Image]:
     """Two series of one study, and another patient's study."""
     first = {"StudyDate": "20240131", "StudyTime": "143005", "AccessionNumber": "A-1", "StudyDescription": "Thorax"}
-    sets = [
+    datasets = [
         modality.image(1, InstanceNumber=2, SeriesNumber=1, **first),
         modality.image(2, InstanceNumber=1, SeriesNumber=1, **first),
         modality.image(3, SeriesInstanceUID=f"{modality.STUDY}.2", Modality="CR", PatientName="Marked^Name", **first),
@@ -30,7 +30,7 @@ def stored(scanner: Any) -> list[Image]:
             StudyTime="090000",
         ),
     ]  # fmt: skip
-    assert dicomweb.store(scanner, dicomweb.body(*map(dicomweb.file, sets))).status_code == 200
+    assert dicomweb.store(scanner, dicomweb.body(*map(dicomweb.file, datasets))).status_code == 200
     images = list(Image.objects.order_by("created_at"))
     dicomweb.describe(images)
     return images
@@ -42,7 +42,7 @@ def uids(answer: Any, tag: str = "0020000D") -> list[str]:
     return [row[tag]["Value"][0] for row in answer.json()]
 
 
-def test_a_study_has_what_the_standard_asks_for(scanner, stored):
+def test_a_study_has_the_attributes_that_the_standard_requires(scanner, stored):
     (found,) = scanner.get("/dicomweb/studies?PatientID=4711").json()
     assert {tag: element.get("Value") for tag, element in found.items()} == {
         "00080020": ["20240131"], "00080030": ["143005"], "00080050": ["A-1"], "00080056": ["ONLINE"],
@@ -53,7 +53,7 @@ def test_a_study_has_what_the_standard_asks_for(scanner, stored):
     assert found["00201208"] == {"vr": "IS", "Value": [3]}
     (found,) = scanner.get("/dicomweb/studies?PatientID=4711&includefield=StudyDescription,00180015").json()
     assert found["00081030"]["Value"] == ["Thorax"]
-    assert "00180015" not in found  # it is a series'
+    assert "00180015" not in found  # an attribute of series
 
 
 #: All of them find the first study alone.
@@ -71,12 +71,12 @@ def test_attributes_are_compared_as_the_standard_says(scanner, stored):
         assert uids(scanner.get(f"/dicomweb/studies?{query}")) == [modality.STUDY], query
 
 
-def test_what_is_compared_is_a_value_and_no_pattern(scanner, stored):
+def test_query_values_are_matched_literally_except_for_wildcards(scanner, stored):
     for query in ("PatientID=4.11*1", "PatientName=Mark%25*", "PatientID=.*", "AccessionNumber=a-1"):
         assert uids(scanner.get(f"/dicomweb/studies?{query}")) == []
 
 
-def test_series_and_instances_are_found_in_a_study_and_in_all(scanner, stored):
+def test_series_and_instances_are_found_in_one_study_and_in_all_studies(scanner, stored):
     study = f"/dicomweb/studies/{modality.STUDY}"
     series = scanner.get(f"{study}/series").json()
     assert [row["00201209"]["Value"] for row in series] == [[2], [1]]
@@ -92,7 +92,7 @@ def test_series_and_instances_are_found_in_a_study_and_in_all(scanner, stored):
     assert everywhere.json()[0]["00100020"]["Value"] == ["0815"]
 
 
-def test_results_come_in_pages_and_say_where_there_are_more(scanner, stored, monkeypatch):
+def test_results_are_paged_and_say_if_there_are_more(scanner, stored, monkeypatch):
     both = uids(scanner.get("/dicomweb/studies"))
     assert sorted(both) == sorted([modality.STUDY, OTHER_STUDY])
     first, second = (scanner.get(f"/dicomweb/studies?limit=1&offset={offset}") for offset in (0, 1))
@@ -116,34 +116,34 @@ def test_results_come_in_pages_and_say_where_there_are_more(scanner, stored, mon
         ("StudyInstanceUID=x", "invalid_parameter"), ("StudyDate=²0240131", "invalid_parameter"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_refused(scanner, problem, query, code):
+def test_invalid_queries_are_refused(scanner, problem, query, code):
     problem(scanner.get(f"/dicomweb/studies?{query}"), 400, code)
 
 
-def test_nobody_finds_what_another_department_has(scanner, stored, make_department, client, problem):
+def test_studies_of_another_department_are_not_found(scanner, stored, make_department, client, problem):
     problem(client.get("/dicomweb/studies"), 401, "not_authenticated")
     other = User.objects.create_user("bob")
     make_department("surgery", manager=other)
     stranger = Client(headers=token_headers(other))
-    one = stored[0].instance
-    series = f"/dicomweb/studies/{one.study_uid}/series/{one.series_uid}"
+    instance = stored[0].instance
+    series_url = f"/dicomweb/studies/{instance.study_uid}/series/{instance.series_uid}"
     for path in (
         "studies",
         "series",
         "instances",
-        f"studies/{one.study_uid}/series",
-        f"studies/{one.study_uid}/instances",
+        f"studies/{instance.study_uid}/series",
+        f"studies/{instance.study_uid}/instances",
     ):
         assert uids(stranger.get(f"/dicomweb/{path}")) == []
-    instance = f"{series}/instances/{one.instance_uid}"
+    instance_url = f"{series_url}/instances/{instance.instance_uid}"
     ends = ("", "/metadata", "/rendered", "/frames/1", "/bulkdata/7FE00010")
-    for path in (f"/dicomweb/studies/{one.study_uid}", series, *(instance + end for end in ends)):
+    for path in (f"/dicomweb/studies/{instance.study_uid}", series_url, *(instance_url + end for end in ends)):
         problem(stranger.get(path), 404, "not_found")
     assert stored[0].department.slug == "radiology"
     assert Entry.objects.filter(action="list", person="bob", kind="dicom.instance").exists()
 
 
-def test_the_number_of_queries_is_the_same_for_any_number(scanner, stored, django_assert_max_num_queries):
+def test_the_number_of_queries_is_the_same_for_any_number_of_studies(scanner, stored, django_assert_max_num_queries):
     more = [
         modality.image(number, StudyInstanceUID=generate_uid(), StudyDate=f"2024{number:02}01")
         for number in range(1, 9)

@@ -1,4 +1,4 @@
-"""STOW-RS keeps each instance as it came, or says why not."""
+"""STOW-RS stores each instance unchanged, or says why not."""
 
 import io
 
@@ -34,13 +34,13 @@ pytestmark = pytest.mark.django_db
 OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND, CLASS, SYNTAX = 0xA700, 0xA900, 0xC000, 0x0122, 0xC122
 
 
-def test_headers_are_not_searched_by_keywords_but_by_tags(monkeypatch):
+def test_header_attributes_are_looked_up_by_tag_not_by_keyword(monkeypatch):
     header = headers.read(io.BytesIO(dicomweb.file(modality.image())))
-    made, asked = pydicom.dataset.Tag, []
-    monkeypatch.setattr(pydicom.dataset, "Tag", lambda tag: asked.append(tag) or made(tag))
+    make_tag, looked_up = pydicom.dataset.Tag, []
+    monkeypatch.setattr(pydicom.dataset, "Tag", lambda tag: looked_up.append(tag) or make_tag(tag))
     assert header.texts(rules.IN_FILES)["PatientID"] == "4711"
-    assert asked
-    assert not [one for one in asked if isinstance(one, str)]
+    assert looked_up
+    assert not [one for one in looked_up if isinstance(one, str)]
 
 
 VALUES = (
@@ -60,84 +60,84 @@ VALUES = (
 
 @pytest.mark.parametrize("charset", ["", "ISO_IR 192", "ISO_IR 13"])
 @pytest.mark.parametrize("content", VALUES)
-def test_uids_and_codes_are_what_pydicom_says(content, charset):
-    one = modality.image(SpecificCharacterSet=charset, Modality="DX")
+def test_uids_and_codes_are_read_as_pydicom_reads_them(content, charset):
+    dataset = modality.image(SpecificCharacterSet=charset, Modality="DX")
     for keyword, representation in (("SOPInstanceUID", "UI"), ("Modality", "CS"), ("StudyDescription", "LO")):
         tag = pydicom.tag.Tag(keyword)
-        one._dict[tag] = pydicom.dataelem.RawDataElement(
+        dataset._dict[tag] = pydicom.dataelem.RawDataElement(
             tag, representation, len(content), content, 0, is_implicit_VR=False, is_little_endian=True
         )
-        header = headers.Header(one, ExplicitVRLittleEndian, None)
-        said = header.text(keyword)
-        assert said == str(headers._value(one, keyword) or "").strip("\0 ")
+        header = headers.Header(dataset, ExplicitVRLittleEndian, None)
+        text = header.text(keyword)
+        assert text == str(headers._value(dataset, keyword) or "").strip("\0 ")
 
 
 def test_an_element_without_a_value_and_with_an_unknown_representation_is_empty():
     """pydicom converts such an element as soon as it is looked up, and raises NotImplementedError."""
-    one = modality.image()
+    dataset = modality.image()
     tag = pydicom.tag.Tag("SOPClassUID")
-    one._dict[tag] = pydicom.dataelem.RawDataElement(
+    dataset._dict[tag] = pydicom.dataelem.RawDataElement(
         tag, "U\0", 0, None, 0, is_implicit_VR=False, is_little_endian=True
     )
-    assert headers.Header(one, ExplicitVRLittleEndian, None).text("SOPClassUID") == ""
+    assert headers.Header(dataset, ExplicitVRLittleEndian, None).text("SOPClassUID") == ""
 
 
 def test_uids_and_codes_are_read_without_pydicom(monkeypatch):
     header = headers.read(io.BytesIO(dicomweb.file(modality.image())))
-    monkeypatch.setattr(headers, "_value", lambda *_: pytest.fail("pydicom reads it"))
+    monkeypatch.setattr(headers, "_value", lambda *_: pytest.fail("pydicom reads the value"))
     assert (header.text("SOPInstanceUID"), header.text("Modality")) == (str(header.dataset.SOPInstanceUID), "DX")
 
 
 def test_a_header_is_parsed_once(monkeypatch):
     read, parsed = pydicom.filereader.read_dataset, []
     monkeypatch.setattr(
-        pydicom.filereader, "read_dataset", lambda *how, **also: parsed.append(how) or read(*how, **also)
+        pydicom.filereader, "read_dataset", lambda *args, **kwargs: parsed.append(args) or read(*args, **kwargs)
     )
     headers.read(io.BytesIO(dicomweb.file(modality.image())))
     assert len(parsed) == 2  # the file meta information, and the data set
 
 
-def test_no_more_of_a_file_is_read_than_its_header_takes():
+def test_only_the_header_of_a_file_is_read():
     read = []
 
-    class Noting(io.BytesIO):
+    class Recording(io.BytesIO):
         def read(self, size):
             read.append(size)
             return super().read(size)
 
-    headers.read(Noting(dicomweb.file(modality.image())))
+    headers.read(Recording(dicomweb.file(modality.image())))
     assert read == [headers.FIRST_BYTES]
     long = modality.image(RedPaletteColorLookupTableData=bytes(100_000))
-    header = headers.read(Noting(dicomweb.file(long)))
+    header = headers.read(Recording(dicomweb.file(long)))
     assert read[1:] == [headers.FIRST_BYTES, headers.HEADER_BYTES]
     assert header.binary(0x00281201) == bytes(100_000)
     assert header.pixels_at
 
 
 @pytest.mark.parametrize("syntax", NATIVE, ids=lambda syntax: syntax.keyword)
-def test_a_header_says_what_pydicom_reads_of_the_whole_file(syntax):
+def test_a_header_equals_what_pydicom_reads_from_the_file(syntax):
     content = dicom_files.made(np.zeros((8, 8), np.uint8), syntax=syntax, bits=8, PatientName="Marked^Name")
     expected = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
     assert headers.read(io.BytesIO(content)).dataset == pydicom.Dataset(expected)
     if syntax != DeflatedExplicitVRLittleEndian:
-        unsaid = content.replace(b"\2\0\x10\0UI", b"\2\0\x11\0UI", 1)
-        assert headers.read(io.BytesIO(unsaid)).text("PatientName") == "Marked^Name"
+        without_syntax = content.replace(b"\2\0\x10\0UI", b"\2\0\x11\0UI", 1)
+        assert headers.read(io.BytesIO(without_syntax)).text("PatientName") == "Marked^Name"
 
 
-def test_what_only_rules_ask_for_is_read_where_there_are_some(scanner, department, monkeypatch):
-    asked, texts = [], headers.Header.texts
-    monkeypatch.setattr(headers.Header, "texts", lambda self, names: asked.append(set(names)) or texts(self, names))
+def test_rule_attributes_are_read_only_if_there_are_rules(scanner, department, monkeypatch):
+    requested, texts = [], headers.Header.texts
+    monkeypatch.setattr(headers.Header, "texts", lambda self, names: requested.append(set(names)) or texts(self, names))
     one = modality.image(InstitutionName="City Hospital")
     dicomweb.store(scanner, dicomweb.body(dicomweb.file(one)))
     caches["process"].clear()
     department.dicom_rules.create(conditions="InstitutionName is City Hospital", stat=True)
     other = modality.image(1, StudyInstanceUID=generate_uid(), InstitutionName="City Hospital")
     dicomweb.store(scanner, dicomweb.body(dicomweb.file(other)))
-    assert asked == [set(), set(rules.IN_FILES)]
+    assert requested == [set(), set(rules.IN_FILES)]
     assert list(Image.objects.order_by("created_at").values_list("priority", flat=True)) == ["bulk", "interactive"]
 
 
-def test_instances_are_kept_as_they_came_and_have_one_study(scanner, department, user, sent):
+def test_instances_are_stored_unchanged_in_one_study(scanner, department, user, sent):
     files = [dicomweb.file(modality.image(number)) for number in range(2)]
     answer = dicomweb.store(scanner, b"preamble\r\n" + dicomweb.body(*files) + b"epilogue")
     assert answer.status_code == 200, answer.content
@@ -153,7 +153,7 @@ def test_instances_are_kept_as_they_came_and_have_one_study(scanner, department,
     assert Entry.objects.filter(action="create", kind="studies.study", person="ada").count() == 1
 
 
-def test_the_same_is_stored_once_and_another_version_beside_it(scanner):
+def test_a_repeated_instance_is_stored_once_and_a_changed_one_separately(scanner):
     one = modality.image()
     for number in (1, 1, 2):
         dataset = one if number == 1 else modality.image(7, SOPInstanceUID=one.SOPInstanceUID)
@@ -161,7 +161,7 @@ def test_the_same_is_stored_once_and_another_version_beside_it(scanner):
     assert sorted(Image.objects.values_list("instance_uid", flat=True), key=bool) == [None, one.SOPInstanceUID]
 
 
-def test_of_instances_that_come_together_each_counts_by_itself(scanner, department):
+def test_instances_sent_together_count_separately(scanner, department):
     department.daily_images = 3
     department.save()
     first, *others = (modality.image(number) for number in range(4))
@@ -174,7 +174,7 @@ def test_of_instances_that_come_together_each_counts_by_itself(scanner, departme
     assert len(list(default_storage.walk("uploads"))) == 3
 
 
-def test_instances_that_come_together_share_their_statements(scanner, django_assert_max_num_queries):
+def test_instances_sent_together_share_database_statements(scanner, django_assert_max_num_queries):
     dicomweb.store(scanner, dicomweb.body(dicomweb.file(modality.image(0))))
     files = [dicomweb.file(modality.image(number)) for number in range(1, 16)]
     with django_assert_max_num_queries(30):
@@ -182,7 +182,7 @@ def test_instances_that_come_together_share_their_statements(scanner, django_ass
     assert Image.objects.count() == Study.objects.get().images.count() == 16
 
 
-def test_what_cannot_be_taken_is_listed_with_its_reason(scanner, settings):
+def test_rejected_instances_are_listed_with_the_reason(scanner, settings):
     good, large = dicomweb.file(modality.image()), dicomweb.file(modality.image(1, side=256))
     settings.MAX_IMAGE_BYTES = len(large) - 1
     others = [
@@ -201,7 +201,7 @@ def test_what_cannot_be_taken_is_listed_with_its_reason(scanner, settings):
 
 
 @pytest.mark.parametrize("error", [OSError("full"), OperationalError("locked")])
-def test_nothing_is_said_to_be_stored_that_is_not(scanner, monkeypatch, error):
+def test_no_instance_is_reported_stored_unless_it_is(scanner, monkeypatch, error):
     def fail(*args, **kwargs):
         raise error
 
@@ -218,7 +218,7 @@ def test_a_body_that_was_cut_off_is_refused_and_can_be_sent_again(scanner, probl
     assert Image.objects.count() == Instance.objects.count() == 3
 
 
-def test_requests_that_are_no_instances_are_refused(scanner, problem, settings):
+def test_malformed_store_requests_are_refused(scanner, problem, settings):
     whole = dicomweb.body(dicomweb.file(modality.image()))
     for kind in ("application/dicom", 'multipart/related; type="application/dicom+json"; boundary=x', "text/plain"):
         problem(dicomweb.store(scanner, whole, kind=kind), 415, "unsupported_request_format")
@@ -230,7 +230,7 @@ def test_requests_that_are_no_instances_are_refused(scanner, problem, settings):
     assert not Image.objects.exists()
 
 
-def test_only_uploaders_of_a_department_store(client, scanner, make_department, user, new_client, problem):
+def test_only_uploaders_of_a_department_can_store(client, scanner, make_department, user, new_client, problem):
     whole = dicomweb.body(dicomweb.file(modality.image()))
     problem(dicomweb.store(client, whole), 401, "not_authenticated")
     second = make_department("surgery", reader=user)
@@ -242,12 +242,12 @@ def test_only_uploaders_of_a_department_store(client, scanner, make_department, 
     assert Image.objects.get().department.slug == "cardiology"
 
 
-def test_the_listener_and_stow_take_the_same():
+def test_the_listener_and_stow_accept_the_same_sop_classes():
     class Entity(list):
-        def add_supported_context(self, *given, **roles):
-            self.append(given)
+        def add_supported_context(self, *context, **roles):
+            self.append(context)
 
     entity = Entity()
     contexts.add_to(entity)
-    assert {given[0] for given in entity} - {contexts.VERIFICATION, committing.CLASS} == set(CLASSES)
+    assert {context[0] for context in entity} - {contexts.VERIFICATION, committing.CLASS} == set(CLASSES)
     assert ExplicitVRLittleEndian in SYNTAXES
