@@ -1,4 +1,4 @@
-"""Workers that report, and a database that is away."""
+"""Workers that have reported, and a database that is down."""
 
 from uuid import NAMESPACE_DNS, uuid5
 

@@ -38,10 +38,10 @@ def test_all_is_well() -> None:
     out = io.StringIO()
     call_command("doctor", stdout=out)
     assert out.getvalue().count("ok  ") == 13
-    assert list(Path(default_storage.location).rglob("doctor/*")) == [], "its file is deleted"
+    assert list(Path(default_storage.location).rglob("doctor/*")) == [], "the doctor's test file is deleted"
 
 
-def test_the_listener_for_dicom_is_missed_where_it_has_a_port(settings: Any) -> None:
+def test_a_missing_dicom_listener_is_reported_if_a_port_is_set(settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings.DICOM_PORT = other.getsockname()[1]
         assert "Another program listens at port" in bad()["dicom"].message
@@ -50,7 +50,7 @@ def test_the_listener_for_dicom_is_missed_where_it_has_a_port(settings: Any) -> 
     assert "dicom" not in bad()
 
 
-def test_a_wrong_operating_point_is_a_sentence_and_exit_2(settings: Any) -> None:
+def test_a_wrong_operating_point_is_explained_and_exits_with_2(settings: Any) -> None:
     settings.OPERATING_POINT = "sideways"
     out = io.StringIO()
     with pytest.raises(SystemExit) as ended:
@@ -62,40 +62,40 @@ def test_a_wrong_operating_point_is_a_sentence_and_exit_2(settings: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("abacus", "ENGINE=abacus is not an engine."), ("keras", "ENGINE=keras needs keras, which is not")],
 )
 def test_an_engine_that_is_unknown_or_not_installed_is_found_before_the_start(
-    settings: Any, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+    settings: Any, monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda _: None)
     settings.ENGINE = name
     [found] = [finding for finding in doctor.before_start() if not finding.ok]
     assert found.name == "engine"
-    assert found.message.startswith(said)
+    assert found.message.startswith(message)
     settings.MODELS_DIR = Path("elsewhere")
-    assert ("engine" in bad()) == (name == "abacus"), "only where images are read must it be installed"
+    assert ("engine" in bad()) == (name == "abacus"), "the package is needed only where images are read"
 
 
-def test_every_engine_that_there_is_may_be_asked_for() -> None:
+def test_the_doctor_knows_every_engine_and_its_package() -> None:
     assert {name: package for name, package in doctor.ENGINES.items() if package} == {
         name: kind.packages[0] for name, kind in engines.ENGINES.items()
     }
 
 
-def test_where_no_models_are_the_workers_say_which_is_used(settings: Any, tmp_path: Path) -> None:
+def test_without_model_files_the_workers_name_the_model(settings: Any, tmp_path: Path) -> None:
     settings.MODELS_DIR = tmp_path / "none"
     assert "net-1" in next(one for one in doctor.everything() if one.name == "model").message
     Worker.objects.all().delete()
     assert "infer worker" in bad()["model"].todo
 
 
-def test_the_workers_say_what_the_model_runs_on() -> None:
+def test_the_check_of_workers_names_the_engine_in_use() -> None:
     Worker.objects.filter(role="infer").update(engine="mnn")
     assert next(one for one in doctor.everything() if one.name == "workers").message.endswith("in use: mnn")
 
 
-def test_the_checks_before_a_start_ask_no_database(django_assert_num_queries: Any) -> None:
+def test_the_checks_before_a_start_do_not_query_the_database(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         doctor.before_start()
 
@@ -111,18 +111,18 @@ def test_missing_weights_are_found(settings: Any, tmp_path: Path) -> None:
         model_files.check(str(folder))
 
 
-def test_a_broker_that_is_away_and_missing_workers_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
+def test_an_unreachable_broker_and_missing_workers_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(checks.dispatch, "check_broker", away)
+    monkeypatch.setattr(checks.dispatch, "check_broker", refuse)
     Worker.objects.filter(role__in=("infer", "bulk")).delete()
     found = bad()
     assert "REDIS_URL" in found["broker"].todo
     assert "not ready: bulk, infer." in found["workers"].message
 
 
-def test_a_storage_that_cannot_be_written_is_found(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storage_that_cannot_be_written_to_is_found(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> str:
         raise OSError(28, "No space left on device")
 
@@ -135,8 +135,8 @@ def test_a_clock_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "by 90 s: Redis." in bad()["clock"].message
 
 
-def test_what_needs_care_soon_keeps_nothing_from_starting(settings: Any, django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(0):  # before a first start there are no tables
+def test_only_checks_that_must_pass_run_before_a_start(settings: Any, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):  # no tables exist before the first start
         assert [finding.name for finding in doctor.before_start()] == ["settings", "model", "engine", "storage"]
     settings.S3_BUCKET = "xray"
     assert [finding.name for finding in doctor.before_start()] == ["settings", "model", "engine"]
@@ -148,7 +148,7 @@ def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Free some space" in bad()["disk"].todo
 
 
-def test_mail_and_certificate_are_checked_where_they_are_set(settings: Any, tmp_path: Path) -> None:
+def test_mail_and_certificate_are_checked_if_they_are_set(settings: Any, tmp_path: Path) -> None:
     settings.EMAIL_URL, settings.EMAIL_HOST, settings.EMAIL_PORT = "smtp://127.0.0.1:1", "127.0.0.1", 1
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.TLS_CERTIFICATE = str(tmp_path / "none.pem")
@@ -157,7 +157,9 @@ def test_mail_and_certificate_are_checked_where_they_are_set(settings: Any, tmp_
     assert "cannot be read" in found["certificate"].message
 
 
-def test_the_page_shows_the_same(staff_client: Any, client: Any, django_user_model: Any, settings: Any) -> None:
+def test_the_page_shows_the_same_findings(
+    staff_client: Any, client: Any, django_user_model: Any, settings: Any
+) -> None:
     chief = django_user_model.objects.create_superuser("chief")
     client.force_login(chief, backend=settings.AUTHENTICATION_BACKENDS[-1])
     assert "All is well." in client.get("/queue/doctor/").content.decode()
@@ -167,7 +169,7 @@ def test_the_page_shows_the_same(staff_client: Any, client: Any, django_user_mod
     assert "sideways" in page
 
 
-def test_the_page_says_it_in_nepali(client: Any, django_user_model: Any, settings: Any) -> None:
+def test_the_page_is_translated_into_nepali(client: Any, django_user_model: Any, settings: Any) -> None:
     chief = django_user_model.objects.create_superuser("chief")
     client.force_login(chief, backend=settings.AUTHENTICATION_BACKENDS[-1])
     settings.OPERATING_POINT = "sideways"

@@ -5,24 +5,24 @@ import os
 from webapp.ops import liveness
 
 
-def test_staff_may_pass_and_are_named(staff_client):
+def test_staff_pass_and_their_name_is_forwarded(staff_client):
     answer = staff_client.get("/internal/staff")
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer["X-Staff"]
 
 
-def test_who_is_not_signed_in_may_do_so_first(client, db):
+def test_anonymous_users_are_asked_to_sign_in(client, db):
     assert client.get("/internal/staff").status_code == 401
 
 
-def test_everybody_else_may_not_pass(user_client):
+def test_users_who_are_not_staff_are_refused(user_client):
     assert user_client.get("/internal/staff").status_code == 403
 
 
 # --- the file for containers' health checks -------------------------------------------------------------------------
 
 
-def test_the_file_is_made_renewed_and_taken_away(settings, tmp_path):
+def test_the_file_is_created_renewed_and_removed(settings, tmp_path):
     file = tmp_path / "alive"
     settings.ALIVE_PATH = str(file)
     liveness.renew()

@@ -24,7 +24,7 @@ from webapp.studies.models import Image
 
 
 def samples(client):
-    """Every sample by its name and labels; parsing fails where the text is not Prometheus' format."""
+    """Every sample by its name and labels; parsing fails if the text is not in Prometheus' format."""
     answer = client.get("/metrics")
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain")
@@ -43,17 +43,17 @@ def by_queue(found, name):
     return {queue: found[name, queue] for queue in QUEUES}
 
 
-def aged(make_image, seconds, *args, **fields):
+def make_aged_image(make_image, seconds, *args, **fields):
     image = make_image(*args, **fields)
     Image.objects.filter(pk=image.pk).update(created_at=timezone.now() - timedelta(seconds=seconds))
 
 
-def test_the_metrics_show_what_waits_and_for_how_long(client, workers, make_image, sent):
-    aged(make_image, 100, Status.READY)
-    aged(make_image, 50, Status.READY)
-    aged(make_image, 200, Status.QUEUED, priority="bulk")
-    aged(make_image, 300, Status.RUNNING)
-    aged(make_image, 900, Status.SUCCEEDED)
+def test_the_metrics_show_waiting_images_and_their_age(client, workers, make_image, sent):
+    make_aged_image(make_image, 100, Status.READY)
+    make_aged_image(make_image, 50, Status.READY)
+    make_aged_image(make_image, 200, Status.QUEUED, priority="bulk")
+    make_aged_image(make_image, 300, Status.RUNNING)
+    make_aged_image(make_image, 900, Status.SUCCEEDED)
     sent.waiting = {"infer.bulk": 7, "ingest.interactive": 2}
     found = samples(client)
     assert {status: found["pneumoqueue_images", status] for status in ("queued", "ready", "running")} == {
@@ -76,7 +76,7 @@ def test_the_metrics_show_workers_with_their_model_engine_and_device(client, wor
     assert found["pneumoqueue_max_batch", "infer@a"] == 16
 
 
-def test_the_metrics_show_what_waits_for_a_shadow(client, make_image, sent):
+def test_the_metrics_count_readings_waiting_for_a_shadow_model(client, make_image, sent):
     for state in ("ready", "ready", "succeeded"):
         make_reading(make_image(Status.SUCCEEDED), bundle="net-2.0.0", shadow=True, state=state)
     assert samples(client)["pneumoqueue_shadow_readings", "net-2.0.0"] == 2
@@ -97,7 +97,7 @@ def test_the_metrics_show_finished_images_of_the_last_hour(client, make_image, s
     }  # fmt: skip
 
 
-def test_the_metrics_ask_the_database_little(client, workers, make_image, sent, statements):
+def test_the_metrics_take_few_database_statements(client, workers, make_image, sent, statements):
     for _ in range(5):
         make_image(Status.READY)
     statements.clear()
@@ -105,16 +105,16 @@ def test_the_metrics_ask_the_database_little(client, workers, make_image, sent, 
     assert len(statements) == 15, statements
 
 
-def test_the_last_hour_is_found_by_its_index(client, make_image):
-    """However many images there are, only those that are counted are looked at."""
+def test_images_of_the_last_hour_are_found_by_an_index(client, make_image):
+    """The query reads only the images that it counts, however many others there are."""
     if connection.vendor != "sqlite":
-        pytest.skip("other databases choose by what they hold, which is nothing here")
+        pytest.skip("other databases plan by table statistics, and the tables are empty here")
     hour = Image.objects.filter(finished_at__gt=timezone.now()).order_by()
     for query in (hour.filter(status=Status.SUCCEEDED), hour.filter(status=Status.FAILED).values_list("error_code")):
         assert "status=? AND finished_at>?" in query.annotate(n=Count("pk")).explain()
 
 
-def test_the_metrics_show_what_the_reconciler_found_and_when_it_looked(client, make_image, sent):
+def test_the_metrics_show_what_the_reconciler_found_and_when_it_ran(client, make_image, sent):
     assert ("pneumoqueue_last_reconciled_timestamp_seconds",) not in samples(client)
     make_image(dispatched_at=timezone.now() - timedelta(hours=1))
     for _ in range(2):
@@ -134,16 +134,16 @@ def test_without_a_database_the_metrics_say_so(client, sent):
 
 
 def certificate(path, *days):
-    """A file of self-signed certificates that expire in so many days."""
+    """Write self-signed certificates that expire after the given numbers of days."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "xray.example")])
     now, key = timezone.now(), ec.generate_private_key(ec.SECP256R1())
-    made = [
+    certificates = [
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
         .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=400))
         .not_valid_after(now + timedelta(days=left)).sign(key, hashes.SHA256())
         for left in days
     ]  # fmt: skip
-    path.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in made))
+    path.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates))
 
 
 def test_the_metrics_show_when_the_first_certificate_of_the_proxy_expires(client, sent, settings, tmp_path):
@@ -163,7 +163,7 @@ def test_the_metrics_show_when_the_first_certificate_of_the_proxy_expires(client
 
 
 @pytest.mark.parametrize("content", [None, b"", b"-----BEGIN CERTIFICATE-----\nnonsense\n"])
-def test_a_certificate_that_cannot_be_read_is_no_figure(client, sent, settings, tmp_path, content):
+def test_an_unreadable_certificate_has_no_metric(client, sent, settings, tmp_path, content):
     settings.TLS_CERTIFICATE = str(tmp_path / "fullchain.pem")
     if content is not None:
         (tmp_path / "fullchain.pem").write_bytes(content)
@@ -180,23 +180,23 @@ def test_nothing_waits_in_an_empty_service(client):
 
 
 def test_requests_are_counted(client):
-    def answered():
+    def total_responses():
         return sum(
             value
             for key, value in samples(client).items()
             if key[0].startswith("django_http_responses_total_by_status_total")
         )
 
-    before = answered()
+    before = total_responses()
     client.get("/api/v1/images/")
-    assert answered() >= before + 2
+    assert total_responses() >= before + 2
 
 
-def test_without_a_broker_all_other_metrics_are_there(client, workers, monkeypatch):
-    def away(queue):
+def test_all_other_metrics_are_shown_without_a_broker(client, workers, monkeypatch):
+    def refuse(queue):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(dispatch, "messages_waiting", away)
+    monkeypatch.setattr(dispatch, "messages_waiting", refuse)
     found = samples(client)
     assert found["pneumoqueue_workers", "infer"] == 1
     assert (found["pneumoqueue_database_up",], found["pneumoqueue_broker_up",]) == (1, 0)

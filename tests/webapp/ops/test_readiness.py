@@ -21,10 +21,10 @@ def missing(client):
     answer = client.get("/readyz")
     parts = answer.json()["parts"]
     assert set(parts) == PARTS
-    gone = {name for name, there in parts.items() if not there}
-    assert answer.status_code == (503 if gone else 200)
-    assert answer.json()["status"] == ("not ready" if gone else "ready")
-    return gone
+    unavailable = {name for name, available in parts.items() if not available}
+    assert answer.status_code == (503 if unavailable else 200)
+    assert answer.json()["status"] == ("not ready" if unavailable else "ready")
+    return unavailable
 
 
 def test_health_needs_nothing_but_the_process(client, no_broker):
@@ -33,22 +33,22 @@ def test_health_needs_nothing_but_the_process(client, no_broker):
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-def test_ready_when_everything_is_there(client, workers, use_broker):
+def test_ready_if_every_part_is_available(client, workers, use_broker):
     use_broker("memory://")
     assert missing(client) == set()
 
 
-def test_a_broker_that_is_away_is_named(client, workers, no_broker):
+def test_an_unreachable_broker_is_named(client, workers, no_broker):
     assert missing(client) == {"broker"}
 
 
-def test_a_storage_that_is_away_is_named(client, workers, use_broker, settings):
+def test_an_unavailable_storage_is_named(client, workers, use_broker, settings):
     use_broker("memory://")
     settings.MEDIA_ROOT.rmdir()
     assert missing(client) == {"storage"}
 
 
-def test_a_database_that_is_away_is_an_answer_and_not_an_error(client, workers, use_broker):
+def test_an_unavailable_database_is_reported_without_an_error(client, workers, use_broker):
     use_broker("memory://")
     with connection.execute_wrapper(no_database):
         assert missing(client) == {"database", "ingest_worker", "bulk_worker", "infer_worker"}
@@ -56,7 +56,7 @@ def test_a_database_that_is_away_is_an_answer_and_not_an_error(client, workers, 
 
 @pytest.mark.parametrize("role", ["ingest", "bulk", "infer"])
 @pytest.mark.parametrize("how", ["never came", "still warming up", "silent", "left"])
-def test_a_worker_that_could_not_work_is_named(client, workers, use_broker, role, how):
+def test_a_worker_that_is_not_ready_is_named(client, workers, use_broker, role, how):
     use_broker("memory://")
     if how == "never came":
         Worker.objects.filter(role=role).delete()
@@ -75,7 +75,7 @@ def test_one_ready_worker_of_a_role_is_enough(client, workers, use_broker):
     assert missing(client) == set()
 
 
-def test_a_sign_of_life_keeps_what_else_was_reported(workers):
+def test_a_heartbeat_keeps_the_other_reported_facts(workers):
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
     assert not Worker.objects.seen_recently().exists()
     services.renew_worker(worker_id("infer@a"), "infer@a", "infer", ready=False)
@@ -97,18 +97,18 @@ def test_a_worker_is_gone_when_the_reconciler_has_missed_it_for_half_a_minute(wo
     assert Worker.objects.living().count() == 3
 
 
-def test_a_clock_that_jumps_ends_no_worker(workers):
+def test_workers_stay_alive_when_the_clock_jumps(workers):
     for hours in (-9, 9):
         Worker.objects.update(seen_at=timezone.now() + timedelta(hours=hours))
         assert Worker.objects.living().count() == 3
 
 
-def test_a_worker_that_starts_takes_the_place_of_the_one_of_its_name(workers):
+def test_a_starting_worker_replaces_the_worker_of_the_same_name(workers):
     services.replace_worker(worker_id("another start"), "infer@a")
     assert sorted(worker.name for worker in Worker.objects.all()) == ["bulk@a", "ingest@a"]
 
 
-def test_a_start_forgets_the_workers_of_the_run_before(workers):
+def test_a_start_forgets_the_workers_of_the_previous_run(workers):
     call_command("forget_workers")
     assert not Worker.objects.exists()
 
@@ -117,11 +117,11 @@ def test_each_part_is_checked_at_most_once_a_second(client, workers, use_broker,
     use_broker("memory://")
     cache = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid4()), "TIMEOUT": 1}
     settings.CACHES = {**settings.CACHES, "process": cache}
-    asked = []
-    monkeypatch.setattr(dispatch, "check_broker", lambda: asked.append(time.monotonic()))
+    checked_at = []
+    monkeypatch.setattr(dispatch, "check_broker", lambda: checked_at.append(time.monotonic()))
     statements.clear()
     assert [client.get("/readyz").status_code for _ in range(10)] == [200] * 10
-    assert len(asked) == 1
+    assert len(checked_at) == 1
     assert len(statements) == 4
     Worker.objects.filter(role="infer").delete()
     time.sleep(1.1)
