@@ -38,7 +38,7 @@ def signed_in(browser: Client) -> str:
 
 
 def link_in(text: str) -> str:
-    """The path of the one link in a mail."""
+    """The path of the only link in a mail."""
     found = re.findall(r"http://[^/]+(/\S+)", text)
     assert len(found) == 1, text
     return found[0]

@@ -32,7 +32,7 @@ def test_an_invitation_lets_one_person_register(client: Client, new_client: type
     assert not User.objects.filter(email="mallory@clinic.example").exists()
 
 
-def test_of_two_who_open_the_same_link_only_one_registers(new_client: type[Client], admin: User) -> None:
+def test_only_one_of_two_people_with_the_same_link_registers(new_client: type[Client], admin: User) -> None:
     _, link = invitations.invite(Identity(user=admin))
     first, second = new_client(), new_client()
     for browser in (first, second):
@@ -44,8 +44,8 @@ def test_of_two_who_open_the_same_link_only_one_registers(new_client: type[Clien
     assert User.objects.count() == 2
 
 
-def test_a_user_is_not_made_without_the_invitation(admin: User, rf: Any) -> None:
-    """As where another used it up between the page and the form."""
+def test_no_user_is_created_without_an_invitation(admin: User, rf: Any) -> None:
+    """Someone else used the invitation between opening the page and sending the form."""
     from allauth.account.adapter import get_adapter
     from allauth.account.forms import SignupForm
     from allauth.core.context import request_context
@@ -61,9 +61,9 @@ def test_a_user_is_not_made_without_the_invitation(admin: User, rf: Any) -> None
 
 
 @pytest.mark.parametrize("how", ["expired", "revoked", "wrong"])
-def test_an_invitation_that_is_over_lets_nobody_in(client: Client, admin: User, how: str) -> None:
+def test_an_invalid_invitation_lets_nobody_register(client: Client, admin: User, how: str) -> None:
     invitation, link = invitations.invite(Identity(user=admin))
-    client.get(path_of(link))  # the browser keeps it
+    client.get(path_of(link))  # the session remembers the invitation
     if how == "expired":
         Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
         assert invitations.delete_expired() == 1
@@ -76,14 +76,14 @@ def test_an_invitation_that_is_over_lets_nobody_in(client: Client, admin: User, 
     assert User.objects.get() == admin
 
 
-def test_the_secret_of_an_invitation_is_not_kept(admin: User) -> None:
+def test_the_secret_of_an_invitation_is_not_stored(admin: User) -> None:
     invitation, link = invitations.invite(Identity(user=admin))
     key = link.rstrip("/").rsplit("/", 1)[-1]
     assert len(key) >= 32
     assert key not in str(vars(Invitation.objects.get(pk=invitation.pk)))
 
 
-def test_a_member_is_made_of_who_accepts_as_a_user(client: Client, admin: User, user: User, make_department) -> None:
+def test_a_user_who_accepts_becomes_a_member(client: Client, admin: User, user: User, make_department) -> None:
     department = make_department("icu")
     _, link = invitations.invite(
         Identity(user=admin), department_id=department.pk, role="reader", purpose="Icu, as reader"
@@ -92,10 +92,10 @@ def test_a_member_is_made_of_who_accepts_as_a_user(client: Client, admin: User, 
     assert b"Accept as ada" in client.get(path_of(link)).content
     assert client.post(path_of(link)).status_code == 302
     assert [(one.user, one.role) for one in department.memberships.all()] == [(user, "reader")]
-    assert client.post(path_of(link)).status_code == 404, "it is used up"
+    assert client.post(path_of(link)).status_code == 404, "the invitation is used up"
 
 
-def test_who_registers_by_an_invitation_to_a_department_is_its_member(client, admin, make_department) -> None:
+def test_registering_by_an_invitation_to_a_department_makes_a_member(client, admin, make_department) -> None:
     department = make_department("icu")
     _, link = invitations.invite(Identity(user=admin), department_id=department.pk, role="uploader")
     client.get(path_of(link))
@@ -103,7 +103,7 @@ def test_who_registers_by_an_invitation_to_a_department_is_its_member(client, ad
     assert [(one.user.username, one.role) for one in department.memberships.all()] == [("eve", "uploader")]
 
 
-def test_an_invitation_to_a_department_that_is_gone_is_not_used_up(admin, user, make_department) -> None:
+def test_an_invitation_to_a_deleted_department_is_not_used_up(admin, user, make_department) -> None:
     department = make_department("icu")
     _, link = invitations.invite(Identity(user=admin), department_id=department.pk, role="reader")
     department.delete()
@@ -121,27 +121,27 @@ def test_administrators_invite_and_revoke_on_a_page(client: Client, admin: User,
     assert not Invitation.objects.exists()
     client.force_login(admin)
     answer = client.post(page, {"email": "eve@clinic.example"}).content.decode()
-    made = Invitation.objects.get()
+    invitation = Invitation.objects.get()
     link = re.findall(r'value="(http://127.0.0.1:8000/accounts/invitations/\S+?)"', answer)[0]
-    assert invitations.find(link.rstrip("/").rsplit("/", 1)[-1]) == made
-    assert link not in client.get(page).content.decode(), "it is shown once"
+    assert invitations.find(link.rstrip("/").rsplit("/", 1)[-1]) == invitation
+    assert link not in client.get(page).content.decode(), "the link is shown only once"
     assert "eve@clinic.example" in client.get(page).content.decode()
     client.force_login(user)
-    assert client.post(f"{page}{made.pk}/revoke/").status_code == 403
+    assert client.post(f"{page}{invitation.pk}/revoke/").status_code == 403
     client.force_login(admin)
-    client.post(f"{page}{made.pk}/revoke/")
+    client.post(f"{page}{invitation.pk}/revoke/")
     assert not Invitation.objects.exists()
 
 
 @pytest.mark.usefixtures("with_mail")
-def test_an_invitation_is_sent_where_there_is_mail(client: Client, admin: User) -> None:
+def test_an_invitation_is_mailed_if_mail_is_configured(client: Client, admin: User) -> None:
     client.force_login(admin)
     client.post("/accounts/invitations/", {"email": "eve@clinic.example"})
     assert mail.outbox[0].to == ["eve@clinic.example"]
     assert client.get(link_in(mail.outbox[0].body)).status_code == 200
 
 
-def test_nobody_is_invited_where_nobody_can_register(admin: User, settings: Any) -> None:
+def test_nobody_is_invited_if_registration_is_closed(admin: User, settings: Any) -> None:
     settings.REGISTRATION = "closed"
     with pytest.raises(Refused, match="Nobody can register"):
         invitations.invite(Identity(user=admin))

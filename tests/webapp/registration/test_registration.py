@@ -16,7 +16,7 @@ from tests.webapp.rows import permission
 
 
 @pytest.mark.usefixtures("open_to_all", "with_mail")
-def test_who_registers_verifies_the_address_and_is_signed_in(client: Client) -> None:
+def test_registering_verifies_the_address_and_signs_in(client: Client) -> None:
     answer = client.post(SIGNUP, NEW)
     assert answer["Location"] == "/accounts/confirm-email/"
     assert b"Look into your mail" in client.get(answer["Location"]).content
@@ -60,7 +60,7 @@ def test_an_address_that_is_too_long_to_be_verified_is_refused(client: Client, u
 
 
 @pytest.mark.usefixtures("open_to_all", "with_mail")
-def test_a_mail_server_that_does_not_answer_is_named_and_ends_nothing(
+def test_an_unreachable_mail_server_is_reported_and_blocks_nothing_else(
     client: Client, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = User.objects.create_user("kim", "kim@clinic.example", PASSWORD)
@@ -82,7 +82,7 @@ def test_a_mail_server_that_does_not_answer_is_named_and_ends_nothing(
 
 
 @pytest.mark.usefixtures("open_to_all")
-def test_without_mail_who_registers_is_signed_in_at_once(client: Client) -> None:
+def test_registering_without_mail_signs_in_at_once(client: Client) -> None:
     assert b"You can sign in at once" in client.get(SIGNUP).content
     assert client.post(SIGNUP, NEW)["Location"] == "/"
     assert signed_in(client) == "eve"
@@ -102,7 +102,7 @@ def test_a_password_that_can_be_guessed_is_refused(client: Client, password: str
 
 
 @pytest.mark.usefixtures("with_mail")
-def test_users_from_before_there_was_mail_go_on_signing_in(client: Client, user: User) -> None:
+def test_users_from_before_mail_was_configured_can_still_sign_in(client: Client, user: User) -> None:
     """The user `admin` has no address, and others have one that nobody verified."""
     for verified in (None, False):
         if verified is False:
@@ -114,7 +114,7 @@ def test_users_from_before_there_was_mail_go_on_signing_in(client: Client, user:
 
 @pytest.mark.parametrize("registration", ["invite", "closed"])
 @pytest.mark.parametrize("contact", ["", "Dr. Who, room 12"])
-def test_where_nobody_registers_the_page_says_whom_to_ask(
+def test_the_signup_page_says_whom_to_ask_if_signup_is_not_open(
     client: Client, settings: Any, registration: str, contact: str
 ) -> None:
     settings.REGISTRATION, settings.ADMIN_CONTACT = registration, contact
@@ -126,7 +126,7 @@ def test_where_nobody_registers_the_page_says_whom_to_ask(
     assert SIGNUP not in client.get(LOGIN).content.decode()
 
 
-def test_a_form_that_is_sent_too_often_is_a_429(client: Client, settings: Any) -> None:
+def test_a_form_sent_too_often_is_answered_with_429(client: Client, settings: Any) -> None:
     settings.REGISTRATION = "open"
     settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "signup": "1/m/ip"}
     client.post(SIGNUP, {})
@@ -153,7 +153,7 @@ def set_by_link(browser: Client, link: str, name: str) -> None:
     assert b"link has been used" in Client().get(link, follow=True).content
 
 
-def test_without_mail_the_page_says_whom_to_ask_and_sends_nothing(client: Client, user: User) -> None:
+def test_the_reset_page_without_mail_says_whom_to_ask_and_sends_nothing(client: Client, user: User) -> None:
     User.objects.filter(pk=user.pk).update(email="ada@clinic.example")
     page = client.get(RESET).content.decode()
     assert "sends no mail" in page
@@ -179,7 +179,7 @@ def test_an_admin_makes_a_link_for_a_new_password(client: Client, admin: User, u
     set_by_link(Client(), path_of(link), "ada")
 
 
-def test_who_is_no_superuser_makes_no_link_for_one(client: Client, admin: User, user: User) -> None:
+def test_only_superusers_make_password_links_for_superusers(client: Client, admin: User, user: User) -> None:
     user.user_permissions.add(permission(User, "view_user"), permission(User, "change_user"))
     User.objects.filter(pk=user.pk).update(is_staff=True)
     client.force_login(User.objects.get(pk=user.pk))
@@ -189,17 +189,17 @@ def test_who_is_no_superuser_makes_no_link_for_one(client: Client, admin: User, 
     assert b"/password/reset/key/" not in answer.content
 
 
-def test_a_password_is_changed_by_who_knows_the_old_one(client: Client, user: User) -> None:
+def test_changing_a_password_takes_the_old_one(client: Client, user: User) -> None:
     client.post(LOGIN, {"login": "ada", "password": PASSWORD})
-    given = {"oldpassword": "wrong", "password1": OTHER, "password2": OTHER}
-    assert client.post("/accounts/password/change/", given).status_code == 200
+    form = {"oldpassword": "wrong", "password1": OTHER, "password2": OTHER}
+    assert client.post("/accounts/password/change/", form).status_code == 200
     assert User.objects.get().check_password(PASSWORD)
-    client.post("/accounts/password/change/", given | {"oldpassword": PASSWORD})
+    client.post("/accounts/password/change/", form | {"oldpassword": PASSWORD})
     assert User.objects.get().check_password(OTHER)
     assert signed_in(client) == "ada"
 
 
-def test_passwords_are_hashed_by_argon2_and_old_hashes_go_on_working(client: Client, settings: Any) -> None:
+def test_passwords_are_hashed_by_argon2_and_old_hashes_still_work(client: Client, settings: Any) -> None:
     from webapp.config.settings import people
 
     settings.PASSWORD_HASHERS = people.PASSWORD_HASHERS
@@ -216,7 +216,9 @@ def test_passwords_are_hashed_by_argon2_and_old_hashes_go_on_working(client: Cli
 # --- sessions -------------------------------------------------------------------------------------------------------
 
 
-def test_sessions_are_listed_and_the_others_ended(client: Client, new_client: type[Client], user: User) -> None:
+def test_sessions_are_listed_and_the_other_sessions_can_be_ended(
+    client: Client, new_client: type[Client], user: User
+) -> None:
     other = new_client(headers={"User-Agent": "the ward's computer"})
     for browser in (client, other):
         browser.post(LOGIN, {"login": "ada", "password": PASSWORD})
@@ -227,7 +229,9 @@ def test_sessions_are_listed_and_the_others_ended(client: Client, new_client: ty
     assert signed_in(other) == ""
 
 
-def test_one_session_is_ended_and_never_somebody_elses(client: Client, new_client: type[Client], user: User) -> None:
+def test_a_user_can_end_one_session_and_never_another_users(
+    client: Client, new_client: type[Client], user: User
+) -> None:
     ward, phone, other = (new_client(headers={"User-Agent": name}) for name in ("ward", "phone", "other"))
     User.objects.create_user("bea", "bea@example.org", PASSWORD)
     for browser, name in ((client, "ada"), (ward, "ada"), (phone, "ada"), (other, "bea")):
@@ -235,7 +239,7 @@ def test_one_session_is_ended_and_never_somebody_elses(client: Client, new_clien
     key = {one.user_agent: one.pk for one in UserSession.objects.all()}
     page = client.get("/accounts/sessions/").content.decode()
     assert f'value="{key["ward"]}"' in page
-    assert f'value="{key[""]}"' not in page  # one signs out of this session
+    assert f'value="{key[""]}"' not in page  # the current session is ended by signing out
     client.post("/accounts/sessions/", {"session": key["ward"]})
     assert (signed_in(ward), signed_in(phone), signed_in(client)) == ("", "ada", "ada")
     for wrong in (key["other"], key["ward"], "x"):
