@@ -21,7 +21,7 @@ def reconcile():
 
 
 class Killed(BaseException):
-    """The worker is killed: nothing of its own runs after that."""
+    """The worker is killed: none of its own code runs after that."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,19 +38,19 @@ def archive(client):
 
 
 @pytest.fixture
-def killed_at(monkeypatch):
+def kill_at(monkeypatch):
     """Kill the worker when it stores its nth file."""
 
     def at(nth):
-        save, seen = FileSystemStorage.save, []
+        save, saved = FileSystemStorage.save, []
 
-        def stored(self, *args, **kwargs):
-            seen.append(args)
-            if len(seen) == nth:
+        def save_or_kill(self, *args, **kwargs):
+            saved.append(args)
+            if len(saved) == nth:
                 raise Killed
             return save(self, *args, **kwargs)
 
-        monkeypatch.setattr(FileSystemStorage, "save", stored)
+        monkeypatch.setattr(FileSystemStorage, "save", save_or_kill)
 
     return at
 
@@ -60,7 +60,7 @@ def ago(seconds):
 
 
 def expire(archive):
-    """Let a claim's lease, and the patience with a message, pass."""
+    """Let the lease of the claim expire, and the time after which its message is sent again."""
     Archive.objects.filter(pk=archive.pk).update(claimed_at=ago(61), dispatched_at=ago(9999))
 
 
@@ -68,7 +68,7 @@ def uploads(settings):
     return sorted(path.stem for path in settings.MEDIA_ROOT.glob("uploads/*/*"))
 
 
-def everything_is_there_once(archive, sent, settings):
+def assert_everything_is_stored_once(archive, sent, settings):
     images = Image.objects.filter(archive=archive)
     assert sorted(images.values_list("filename", flat=True)) == NAMES
     assert uploads(settings) == sorted(str(pk) for pk in images.values_list("pk", flat=True))

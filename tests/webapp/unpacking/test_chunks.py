@@ -2,32 +2,34 @@
 
 from uuid import uuid4
 
-from tests.webapp.unpacking.conftest import FILES, NAMES, ago, everything_is_there_once, expire, reconcile
+from tests.webapp.unpacking.conftest import FILES, NAMES, ago, assert_everything_is_stored_once, expire, reconcile
 from webapp.studies.files import zip_directory, zips
 from webapp.studies.models import Archive, Image
 from webapp.studies.services import archives
 
 
 def test_each_chunk_sends_the_next_one(archive, client, sent, settings, commit):
-    for made, left in ((3, 7), (3, 4), (3, 1), (1, 0)):
+    for unpacked, remaining in ((3, 7), (3, 4), (3, 1), (1, 0)):
         with commit():
-            assert archives.unpack(worker="bulk@here") == made
+            assert archives.unpack(worker="bulk@here") == unpacked
         study = client.get(f"/api/v1/studies/{archive.study_id}/").json()
-        assert (study["total"], study["counts"]["queued"]) == (FILES, FILES), "what is in the ZIP is not forgotten"
+        assert (study["total"], study["counts"]["queued"]) == (FILES, FILES), (
+            "the files that are still in the ZIP are counted"
+        )
         archive.refresh_from_db()
-        assert archive.total - archive.unpacked == left
+        assert archive.total - archive.unpacked == remaining
         assert archive.claimed_by == "bulk@here"
     assert sent.archives == [archive.pk] * 4
-    everything_is_there_once(archive, sent, settings)
+    assert_everything_is_stored_once(archive, sent, settings)
 
 
-def test_a_chunk_ends_in_time_however_slow_its_files_are(archive, settings, commit):
+def test_a_chunk_ends_at_its_time_limit(archive, settings, commit):
     settings.UNPACK_CHUNK_SECONDS = 0
     with commit():
         assert archives.unpack() == 1
 
 
-def test_the_directory_is_read_once_for_each_chunk(archive, monkeypatch, commit):
+def test_the_directory_is_read_once_per_chunk(archive, monkeypatch, commit):
     read, files = zip_directory.read, []
     monkeypatch.setattr(zip_directory, "read", lambda file: files.append(file) or read(file))
     with commit():
@@ -36,52 +38,52 @@ def test_the_directory_is_read_once_for_each_chunk(archive, monkeypatch, commit)
 
 
 def test_a_slow_healthy_zip_never_fails(archive, sent, settings, commit):
-    """As many chunks as it takes, with a crash before each second one."""
+    """The ZIP takes many chunks, and the worker crashes before each of them."""
     settings.UNPACK_CHUNK_FILES = 1
     for _ in range(FILES):
         for _ in range(2):
-            token = Archive.objects.filter(pk=archive.pk).update(
+            updated = Archive.objects.filter(pk=archive.pk).update(
                 state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=ago(61)
             )
-            assert token == 1
+            assert updated == 1
             with commit():
                 reconcile()
         with commit():
             assert archives.unpack() == 1
-    everything_is_there_once(archive, sent, settings)
+    assert_everything_is_stored_once(archive, sent, settings)
 
 
 # --- one run at a time ------------------------------------------------------------------------------------------------
 
 
-def test_a_message_that_comes_again_unpacks_nothing(archive, unpack_all, commit, settings, sent):
+def test_a_redelivered_message_unpacks_nothing(archive, unpack_all, commit, settings, sent):
     assert unpack_all() == FILES
     with commit():
         assert archives.unpack() == 0
-    everything_is_there_once(archive, sent, settings)
+    assert_everything_is_stored_once(archive, sent, settings)
 
 
-def test_while_a_run_holds_the_zip_another_does_nothing(archive, unpack_all, monkeypatch, sent, settings):
-    """As when a broker delivers again what a healthy worker has, in the middle of each of its files."""
-    read, others = zips.Archive.read, []
+def test_a_second_run_does_nothing_while_the_first_holds_the_zip(archive, unpack_all, monkeypatch, sent, settings):
+    """The broker delivers the message again while a healthy worker unpacks, here during each file."""
+    read, unpacked_by_others = zips.Archive.read, []
 
     def interrupted(self, entry):
-        others.append(archives.unpack())
+        unpacked_by_others.append(archives.unpack())
         return read(self, entry)
 
     monkeypatch.setattr(zips.Archive, "read", interrupted)
     assert unpack_all() == FILES
-    assert set(others) == {0}
-    everything_is_there_once(archive, sent, settings)
+    assert set(unpacked_by_others) == {0}
+    assert_everything_is_stored_once(archive, sent, settings)
 
 
 def test_a_run_that_outlives_its_claim_writes_nothing(archive, unpack_all, monkeypatch, sent, settings, commit):
-    """It was taken for dead, as after a jump of the clock, and another run has begun."""
-    read, others = zips.Archive.read, []
+    """The run was taken for dead, for example after a clock jump, and another run has begun."""
+    read, overtakers = zips.Archive.read, []
 
     def overtaken(self, entry):
-        if not others:
-            others.append("now")
+        if not overtakers:
+            overtakers.append("now")
             expire(archive)
             with commit():
                 assert reconcile()["archives_released"] == 1
@@ -93,22 +95,22 @@ def test_a_run_that_outlives_its_claim_writes_nothing(archive, unpack_all, monke
     assert archives.unpack() == 0
     assert Image.objects.count() == 3
     unpack_all()
-    everything_is_there_once(archive, sent, settings)
+    assert_everything_is_stored_once(archive, sent, settings)
 
 
-def test_a_run_without_its_claim_fails_and_deletes_nothing(archive, settings):
-    mine = archives._claim("here")
+def test_a_run_that_lost_its_claim_neither_fails_nor_deletes_the_zip(archive, settings):
+    claimed = archives._claim("here")
     Archive.objects.filter(pk=archive.pk).update(claim=uuid4())
-    archives.fail_archive(mine, "archive_corrupt", "Damaged.")
-    archives._release(mine)
+    archives.fail_archive(claimed, "archive_corrupt", "Damaged.")
+    archives._release(claimed)
     archive.refresh_from_db()
     assert (archive.state, archive.error_code) == (Archive.State.UNPACKING, "")
     assert archive.claim
     assert list(settings.MEDIA_ROOT.glob("archives/*/*"))
 
 
-def test_what_a_worker_of_an_earlier_release_has_made_is_not_made_again(archive, unpack_all, make_image, settings):
-    """It counts nothing, and its images have other ids."""
+def test_images_made_by_an_earlier_release_are_not_made_again(archive, unpack_all, make_image, settings):
+    """An earlier release did not count unpacked files, and its images have other ids."""
     for index in (0, 1, 4):
         make_image(archive=archive, archive_index=index, study=archive.study, filename=NAMES[index])
     assert unpack_all() == FILES - 3

@@ -1,4 +1,4 @@
-"""The reconciler sends the messages of ZIPs again; studies are cancelled or deleted meanwhile."""
+"""The reconciler sends the messages of ZIPs again; studies are cancelled or deleted during unpacking."""
 
 from uuid import uuid4, uuid5
 
@@ -11,20 +11,20 @@ from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services import archives, cancellation
 
 
-@pytest.mark.parametrize(("dispatches", "patience"), [(1, 10), (2, 20), (3, 40), (7, 640), (30, 640)])
+@pytest.mark.parametrize(("dispatches", "delay"), [(1, 10), (2, 20), (3, 40), (7, 640), (30, 640)])
 @pytest.mark.parametrize("state", [Archive.State.QUEUED, Archive.State.UNPACKING])
-def test_a_zip_whose_message_is_gone_is_sent_again_with_doubling_patience(db, sent, dispatches, patience, state):
+def test_a_lost_zip_message_is_sent_again_after_doubling_delays(db, sent, dispatches, delay, state):
     study = Study.objects.create(guest=uuid4())
 
-    def waiting(seconds, **fields):
+    def make_archive(seconds, **fields):
         fields = {"study": study, "filename": "a.zip", "total": 1, "state": state, "dispatches": dispatches, **fields}
         return Archive.objects.create(dispatched_at=ago(seconds), **fields)
 
-    late = waiting(patience + 3)
-    waiting(patience - 3)
-    waiting(9999, claim=uuid4(), claimed_at=ago(50), state=Archive.State.UNPACKING)
-    waiting(9999, state=Archive.State.UNPACKED)
-    waiting(9999, state=Archive.State.FAILED)
+    late = make_archive(delay + 3)
+    make_archive(delay - 3)
+    make_archive(9999, claim=uuid4(), claimed_at=ago(50), state=Archive.State.UNPACKING)
+    make_archive(9999, state=Archive.State.UNPACKED)
+    make_archive(9999, state=Archive.State.FAILED)
     assert reconcile()["archives"] == 1
     assert sent.archives == [late.pk]
     late.refresh_from_db()
@@ -32,7 +32,7 @@ def test_a_zip_whose_message_is_gone_is_sent_again_with_doubling_patience(db, se
     assert reconcile()["archives"] == 0
 
 
-def test_a_queue_that_holds_a_message_for_each_zip_has_lost_none(db, sent):
+def test_no_message_counts_as_lost_while_the_queue_holds_one_for_each_zip(db, sent):
     study = Study.objects.create(guest=uuid4())
     late = [
         Archive.objects.create(study=study, filename="a.zip", total=1, dispatched_at=ago(900 - n)) for n in range(3)
@@ -47,7 +47,7 @@ def test_a_queue_that_holds_a_message_for_each_zip_has_lost_none(db, sent):
 # --- cancelled and deleted --------------------------------------------------------------------------------------------
 
 
-def test_cancelling_in_the_middle_leaves_nothing_to_be_read(archive, client, sent, settings, monkeypatch, unpack_all):
+def test_cancelling_during_unpacking_leaves_no_images_to_read(archive, client, sent, settings, monkeypatch, unpack_all):
     read = zips.Archive.read
 
     def cancelling(self, entry):
@@ -61,11 +61,11 @@ def test_cancelling_in_the_middle_leaves_nothing_to_be_read(archive, client, sen
     assert len(sent.images) <= 3
     study = client.get(f"/api/v1/studies/{archive.study_id}/").json()
     assert (study["status"], study["counts"]["cancelled"], study["total"]) == ("cancelled", FILES, FILES)
-    # The chunk in which it was cancelled was the second; nothing after it is stored.
+    # The study was cancelled during the second chunk; nothing after that chunk is stored.
     assert len(uploads(settings)) == 6
 
 
-def test_a_study_that_is_deleted_in_the_middle_leaves_no_files(archive, settings, monkeypatch, commit):
+def test_a_study_deleted_during_unpacking_leaves_no_files(archive, settings, monkeypatch, commit):
     read = zips.Archive.read
 
     def deleting(self, entry):
