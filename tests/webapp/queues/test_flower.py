@@ -1,4 +1,4 @@
-"""Flower through the service's own sign-in, and what it shows of a task."""
+"""Flower behind the service's own sign-in, and what it shows about a task."""
 
 import os
 import subprocess
@@ -23,14 +23,14 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def upstream(settings: Any) -> Iterator[list[tuple[str, str, str]]]:
-    """A Flower that answers with what it was asked for."""
-    asked: list[tuple[str, str, str]] = []
+    """A fake Flower; the fixture is the list of the requests that it received."""
+    received: list[tuple[str, str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             self.rfile.read(length)
-            asked.append((self.command, self.path, self.headers.get("Authorization", "")))
+            received.append((self.command, self.path, self.headers.get("Authorization", "")))
             self.send_response(404 if "missing" in self.path else 200)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
@@ -46,25 +46,25 @@ def upstream(settings: Any) -> Iterator[list[tuple[str, str, str]]]:
     thread.start()
     settings.FLOWER_UPSTREAM = f"http://127.0.0.1:{server.server_port}"
     settings.FLOWER_BASIC_AUTH = "admin:secret"
-    yield asked
+    yield received
     server.shutdown()
     server.server_close()
     thread.join()
 
 
 @pytest.fixture
-def chief(client: Any, settings: Any) -> Any:
+def chief_client(client: Any, settings: Any) -> Any:
     user = User.objects.create_superuser("chief")
     client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[-1])
     return client
 
 
-def test_administrators_need_no_second_password(chief: Any, upstream: list[tuple[str, str, str]]) -> None:
-    page = chief.get("/flower/workers?refresh=1")
+def test_administrators_need_no_second_password(chief_client: Any, upstream: list[tuple[str, str, str]]) -> None:
+    page = chief_client.get("/flower/workers?refresh=1")
     assert (page.status_code, page.content) == (200, b"a page of Flower")
     assert page["Cache-Control"] == "no-store"
-    assert chief.get("/flower/missing").status_code == 404
-    assert chief.post("/flower/tasks/datatable", {"draw": "1"}).status_code == 200
+    assert chief_client.get("/flower/missing").status_code == 404
+    assert chief_client.post("/flower/tasks/datatable", {"draw": "1"}).status_code == 200
     assert [path for _, path, _ in upstream] == [
         "/flower/workers?refresh=1",
         "/flower/missing",
@@ -74,16 +74,16 @@ def test_administrators_need_no_second_password(chief: Any, upstream: list[tuple
 
 
 @pytest.mark.parametrize("path", ["api/worker/shutdown/infer@a", "api/task/apply/worker.purge", "workers"])
-def test_nothing_can_be_done_through_it(chief: Any, upstream: list[tuple[str, str, str]], path: str) -> None:
-    assert chief.post(f"/flower/{path}").status_code == 404
+def test_actions_through_flower_are_refused(chief_client: Any, upstream: list[tuple[str, str, str]], path: str) -> None:
+    assert chief_client.post(f"/flower/{path}").status_code == 404
     assert upstream == []
 
 
-def test_without_flower_its_page_says_so(chief: Any, settings: Any) -> None:
+def test_the_page_without_flower_answers_with_502_or_404(chief_client: Any, settings: Any) -> None:
     settings.FLOWER_UPSTREAM = "http://127.0.0.1:1"
-    assert chief.get("/flower/").status_code == 502
+    assert chief_client.get("/flower/").status_code == 502
     settings.FLOWER_UPSTREAM = ""
-    assert chief.get("/flower/").status_code == 404
+    assert chief_client.get("/flower/").status_code == 404
 
 
 def test_a_task_names_its_image(make_image: Callable[..., Image]) -> None:
@@ -101,9 +101,9 @@ def test_flower_lists_all_queues_from_the_start() -> None:
         "from webapp.config.celery import app\n"
         "print(' '.join(sorted(queue.name for queue in app.conf.task_queues)))"
     )
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "DJANGO_SETTINGS_MODULE": "webapp.config.settings"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.split() == sorted(queues.every())
+    assert completed.stdout.split() == sorted(queues.every())
     assert {"ingest.bulk", "unpack", "infer.bulk", "deliver"} <= set(queues.every())

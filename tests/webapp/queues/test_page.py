@@ -1,4 +1,4 @@
-"""The queue page and its API: what waits, what works on it, what failed, and what is done about it."""
+"""The queue page and its API: waiting images, workers, failures, and the actions of administrators."""
 
 import re
 from collections.abc import Callable
@@ -64,7 +64,9 @@ def test_administrators_see_each_queue_and_its_rates(boss_client: Any, make_imag
     assert preparing["state"] == "running"
 
 
-def test_a_queue_knows_what_leaves_it_from_its_history(boss_client: Any, make_image: Callable[..., Image]) -> None:
+def test_the_rate_out_of_a_queue_is_computed_from_its_history(
+    boss_client: Any, make_image: Callable[..., Image]
+) -> None:
     ago = timezone.now() - timedelta(minutes=5, seconds=1)
     Sample.objects.create(at=ago, priority="bulk", queued=10, ready=0, received=0, finished=0, failed=0)
     make_image(priority="bulk")
@@ -91,7 +93,7 @@ def test_workers_and_their_batches_are_shown(
     assert "1.0 GB" in page.replace("\xa0", " ")
 
 
-def test_a_suspect_is_said_to_be_read_alone(
+def test_a_suspect_image_is_shown_as_read_alone(
     boss_client: Any, make_image: Callable[..., Image], infer_worker: Worker
 ) -> None:
     image = make_image(Status.READY, attempts=1)
@@ -100,7 +102,7 @@ def test_a_suspect_is_said_to_be_read_alone(
     assert boss_client.get(API).json()["batches"][0]["why"].startswith("read alone")
 
 
-def test_managers_see_their_departments_only(
+def test_managers_see_only_their_own_departments(
     new_client: Any, make_image: Callable[..., Image], make_department: Callable[..., Any], user: User, settings: Any
 ) -> None:
     mine, other = make_department("mine", manager=user), make_department("other")
@@ -125,7 +127,7 @@ def test_managers_see_their_departments_only(
     assert Pause.objects.get(department=mine).reason == "night"
 
 
-def test_what_waits_and_what_failed_is_counted_once(
+def test_waiting_and_failed_images_are_each_counted_by_one_query(
     boss_client: Any, make_image: Callable[..., Image], make_department: Callable[..., Any]
 ) -> None:
     make_image(department=make_department("d"))
@@ -139,11 +141,11 @@ def test_what_waits_and_what_failed_is_counted_once(
         ("some", 2, True), ("none", 1, False)
     ]  # fmt: skip
     counting = [one["sql"] for one in queries if "COUNT(" in one["sql"] and 'FROM "studies_image"' in one["sql"]]
-    assert sum("department_id" in sql for sql in counting) == 1, "what waits, by department and priority"
+    assert sum("department_id" in sql for sql in counting) == 1, "waiting images, by department and priority"
     assert sum("error_code" in sql for sql in counting) == 1
 
 
-def test_each_batch_is_put_together_by_the_database(
+def test_the_latest_batches_are_listed_with_their_size_and_reason(
     boss_client: Any, make_image: Callable[..., Image], infer_worker: Worker
 ) -> None:
     for size, priority in ((2, "interactive"), (1, "interactive"), (1, "bulk")):
@@ -158,7 +160,7 @@ def test_each_batch_is_put_together_by_the_database(
     ]  # fmt: skip
 
 
-def test_of_many_departments_the_page_shows_those_that_are_stopped_or_have_most_waiting(
+def test_the_page_shows_the_paused_and_the_busiest_of_many_departments(
     boss_client: Any, make_image: Callable[..., Image], make_department: Callable[..., Any]
 ) -> None:
     before = Department.objects.count()
@@ -171,12 +173,12 @@ def test_of_many_departments_the_page_shows_those_that_are_stopped_or_have_most_
     assert f"{before + 5} more departments" in boss_client.get("/queue/figures/").content.decode()
     assert len(boss_client.get(API).json()["departments"]) == before + 25
     page = boss_client.get("/departments/d0/").content.decode()
-    assert "/departments/d0/queue/pause/" in page, "one that is not shown is stopped on its own page"
+    assert "/departments/d0/queue/pause/" in page, "a department that is not shown can be paused on its own page"
 
 
-def test_each_action_is_asked_once(boss_client: Any) -> None:
-    asked = boss_client.get("/queue/priorities/bulk/pause/").content.decode()
-    assert "Pause the bulk queue?" in asked
+def test_each_action_is_confirmed_first(boss_client: Any) -> None:
+    confirmation = boss_client.get("/queue/priorities/bulk/pause/").content.decode()
+    assert "Pause the bulk queue?" in confirmation
     assert not Pause.objects.exists()
     boss_client.post("/queue/priorities/bulk/pause/", {"reason": ""})
     assert "Resume" in boss_client.get("/queue/figures/").content.decode()
@@ -186,7 +188,7 @@ def test_each_action_is_asked_once(boss_client: Any) -> None:
     assert boss_client.get("/queue/priorities/bulk/stop/").status_code == 404
 
 
-def test_all_failures_of_a_code_are_read_again(boss_client: Any, make_image: Callable[..., Image], sent: Sent) -> None:
+def test_all_failures_with_a_code_are_retried(boss_client: Any, make_image: Callable[..., Image], sent: Sent) -> None:
     failed = [make_image(Status.FAILED, error_code="model_error", finished_at=timezone.now()) for _ in range(2)]
     other = make_image(Status.FAILED, error_code="file_missing", finished_at=timezone.now())
     old = make_image(Status.FAILED, error_code="model_error", finished_at=timezone.now() - timedelta(days=3))
@@ -205,7 +207,7 @@ def test_all_failures_of_a_code_are_read_again(boss_client: Any, make_image: Cal
     assert Entry.objects.filter(action=Action.RETRY, person="chief").count() == 2
 
 
-def test_the_service_looks_for_what_was_lost_and_counts_no_heartbeat(
+def test_reconciling_on_request_resends_lost_images_and_counts_no_missed_heartbeat(
     boss_client: Any, make_image: Callable[..., Image], infer_worker: Worker, sent: Sent
 ) -> None:
     image = make_image(dispatched_at=timezone.now() - timedelta(hours=1))
@@ -215,7 +217,7 @@ def test_the_service_looks_for_what_was_lost_and_counts_no_heartbeat(
     assert infer_worker.missed == 0
 
 
-def test_an_images_timeline_tells_its_whole_way(
+def test_the_timeline_of_an_image_shows_every_step(
     boss_client: Any, make_image: Callable[..., Image], infer_worker: Worker, user: User
 ) -> None:
     image = make_image(Status.READY, owner=user, ready_at=timezone.now(), ingest_started_at=timezone.now())
@@ -226,14 +228,14 @@ def test_an_images_timeline_tells_its_whole_way(
     for part in ("Accepted", "Preparation started", "Prepared", "Taken into a batch", "infer@a", str(token), "Read",
                  "request-of-it"):  # fmt: skip
         assert part in page, part
-    order = [page.index(f"<strong>{what}</strong>") for what in ("Accepted", "Taken into a batch", "Read")]
+    order = [page.index(f"<strong>{step}</strong>") for step in ("Accepted", "Taken into a batch", "Read")]
     assert order == sorted(order)
 
 
-def test_the_page_asks_as_many_questions_for_many_rows(
+def test_the_page_takes_the_same_number_of_queries_for_many_rows(
     boss_client: Any, make_image: Callable[..., Image], make_department: Callable[..., Any], infer_worker: Worker
 ) -> None:
-    def asked() -> int:
+    def count_queries() -> int:
         with CaptureQueriesContext(
             connection,
         ) as queries:
@@ -241,13 +243,13 @@ def test_the_page_asks_as_many_questions_for_many_rows(
         return len(queries)
 
     make_image(department=make_department("first"))
-    few = asked()
+    few = count_queries()
     for slug in ("second", "third"):
         department = make_department(slug)
         for _ in range(3):
             make_image(Status.READY, department=department, priority="bulk")
             make_image(Status.FAILED, department=department, error_code=slug, finished_at=timezone.now())
-    assert asked() == few
+    assert count_queries() == few
 
 
 # --- history --------------------------------------------------------------------------------------------------------
@@ -262,7 +264,7 @@ def test_bytes_are_counted_again_at_once_while_there_are_none(make_image: Callab
     assert list(counted.values_list("stored_bytes", flat=True)) == [0, 1000]
 
 
-def test_a_sample_is_drawn_and_forgotten(boss_client: Any, make_image: Callable[..., Image]) -> None:
+def test_a_sample_is_drawn_in_a_chart_and_later_deleted(boss_client: Any, make_image: Callable[..., Image]) -> None:
     make_image(priority="bulk", size=1000)
     sampling.take()
     [sample] = Sample.objects.filter(priority="bulk")
@@ -286,5 +288,5 @@ def test_the_upper_end_of_a_chart_is_easy_to_read(value: float, top: float) -> N
     assert charts._round_up(value) == top
 
 
-def test_a_gap_in_the_history_is_no_line() -> None:
+def test_a_gap_in_the_history_is_not_drawn_as_a_line() -> None:
     assert charts._corners({0: 1.0, 1: 1.0, 5: 0.0, 6: 1.0}, 1.0) == ["0.0,0.0 3.2,0.0", "15.8,70.0 18.9,0.0"]

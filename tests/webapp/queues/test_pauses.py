@@ -1,4 +1,4 @@
-"""What is paused waits and loses nothing; what is drained takes no new uploads."""
+"""Paused queues and departments keep their images waiting and lose none; draining ones refuse new uploads."""
 
 import io
 import zipfile
@@ -34,7 +34,7 @@ def boss(db: None) -> Identity:
 
 @pytest.fixture
 def prepare(make_image: Callable[..., Image], commit: Callable[..., Any]) -> Callable[..., Image]:
-    def work(priority: str = "interactive", **owner: Any) -> Image:
+    def prepare_image(priority: str = "interactive", **owner: Any) -> Image:
         image = make_image(priority=priority, **owner)
         with commit():
             started = preparation.start_ingest(image.pk)
@@ -42,7 +42,7 @@ def prepare(make_image: Callable[..., Image], commit: Callable[..., Any]) -> Cal
             assert preparation.finish_ingest(started, preparation.Prepared("", 1, 1, "", {BUNDLE: "inputs/x.png"}))
         return image
 
-    return work
+    return prepare_image
 
 
 def reconcile(commit: Callable[..., Any]) -> dict[str, int]:
@@ -50,7 +50,7 @@ def reconcile(commit: Callable[..., Any]) -> dict[str, int]:
         return reconciliation.reconcile(WORKERS)
 
 
-def test_the_readings_of_a_paused_queue_are_held_and_read_after_it(
+def test_the_readings_of_a_paused_queue_are_held_and_read_after_the_pause(
     boss: Identity, prepare: Callable[..., Image], sent: Sent, commit: Callable[..., Any]
 ) -> None:
     waiting, other = prepare(), prepare("bulk")
@@ -77,7 +77,7 @@ def test_the_readings_of_a_paused_queue_are_held_and_read_after_it(
 
 
 def prepare_while_paused(image: Image) -> Image:
-    """Another image, whose preparation was under way when the pause began."""
+    """Create another image, whose preparation was running when the pause began."""
     other = Image.objects.create(
         filename="later.jpg", size=1, dispatched_at=timezone.now(), guest=image.guest, ingest_started_at=timezone.now()
     )
@@ -86,7 +86,7 @@ def prepare_while_paused(image: Image) -> Image:
     return other
 
 
-def test_nothing_of_a_paused_queue_is_prepared_and_no_attempt_is_counted(
+def test_a_paused_queue_prepares_no_images_and_counts_no_attempts(
     boss: Identity, make_image: Callable[..., Image], sent: Sent, commit: Callable[..., Any]
 ) -> None:
     image = make_image(dispatched_at=timezone.now() - timedelta(hours=1), dispatches=7)
@@ -103,13 +103,13 @@ def test_nothing_of_a_paused_queue_is_prepared_and_no_attempt_is_counted(
     assert preparation.start_ingest(image.pk) is not None
 
 
-def test_a_paused_department_holds_up_nobody_else(
+def test_a_paused_department_does_not_delay_other_departments(
     boss: Identity, prepare: Callable[..., Image], make_department: Callable[..., Any], commit: Callable[..., Any]
 ) -> None:
     first, second = make_department("first"), make_department("second")
     mine, theirs = prepare("bulk", department=first), prepare("bulk", department=second)
     pauses.pause(boss, PAUSED, department=first)
-    # A batch that was given back is ready again; whoever claims next holds it.
+    # The readings of a released batch are ready again; the next claim puts them on hold again.
     Reading.objects.filter(image=mine).update(state=ReadingState.READY, turn=0)
     taken = reading.claim(BATCH, WORKER, BUNDLE, [], 5)
     assert [one.image_id for one in taken] == [theirs.pk]
@@ -119,7 +119,7 @@ def test_a_paused_department_holds_up_nobody_else(
     assert claim(mine)[1]
 
 
-def test_what_two_pauses_hold_waits_for_the_end_of_both(
+def test_readings_held_by_two_pauses_wait_for_both_to_end(
     boss: Identity, prepare: Callable[..., Image], make_department: Callable[..., Any], commit: Callable[..., Any]
 ) -> None:
     department = make_department()
@@ -134,7 +134,7 @@ def test_what_two_pauses_hold_waits_for_the_end_of_both(
     assert Reading.objects.get(image=image).state == ReadingState.READY
 
 
-def test_an_image_leaves_a_paused_queue_by_its_priority(
+def test_changing_its_priority_moves_an_image_out_of_a_paused_queue(
     boss: Identity, prepare: Callable[..., Image], sent: Sent, commit: Callable[..., Any]
 ) -> None:
     image = prepare("bulk")
@@ -146,7 +146,7 @@ def test_an_image_leaves_a_paused_queue_by_its_priority(
     assert claim(image)[1]
 
 
-def test_a_zip_waits_too(
+def test_a_zip_in_a_paused_queue_waits_too(
     boss: Identity, client: Any, jpeg: bytes, sent: Sent, unpack_all: Callable[..., int], commit: Callable[..., Any]
 ) -> None:
     packed = io.BytesIO()
@@ -166,25 +166,25 @@ def test_a_zip_waits_too(
     assert unpack_all() == 1
 
 
-def test_a_department_that_is_paused_holds_up_no_other_in_the_line(
+def test_images_of_a_paused_department_are_overtaken_in_the_order_of_preparation(
     boss: Identity, make_department: Callable[..., Any], commit: Callable[..., Any]
 ) -> None:
     first, second = make_department("first"), make_department("second")
-    known = {"priority": "bulk", "size": 1, "filename": "a.jpg", "dispatched_at": timezone.now()}
-    paused, other = (Image(department=owner, **known) for owner in (first, second))
+    fields = {"priority": "bulk", "size": 1, "filename": "a.jpg", "dispatched_at": timezone.now()}
+    paused, other = (Image(department=owner, **fields) for owner in (first, second))
     for image in (paused, other):
         turns.line_up([image])
         image.save()
     pauses.pause(boss, PAUSED, department=first)
     started = preparation.start_ingest(paused.pk)
     assert started is not None
-    assert started.pk == other.pk, "its message is a place for the other's image"
+    assert started.pk == other.pk, "the message of the paused image prepares the other image"
     assert preparation.start_ingest(paused.pk) is None
     pauses.resume(boss, department=first)
     assert preparation.start_ingest(paused.pk) == paused
 
 
-def test_what_is_drained_takes_no_uploads_and_finishes_what_it_has(
+def test_draining_refuses_uploads_and_finishes_waiting_images(
     boss: Identity, client: Any, prepare: Callable[..., Image], make_department: Callable[..., Any], user_client: Any,
     user: User,
 ) -> None:  # fmt: skip
@@ -196,16 +196,16 @@ def test_what_is_drained_takes_no_uploads_and_finishes_what_it_has(
     assert (answer.status_code, answer.json()["code"]) == (503, "not_accepting")
     assert answer["Retry-After"] == "60"
     assert user_client.upload_study({"a.jpg": b"x"}, department=department.slug).json()["code"] == "not_accepting"
-    assert client.upload().status_code == 202, "others go on"
+    assert client.upload().status_code == 202, "other uploads go on"
     assert Image.objects.count() == before + 1
-    assert claim(image)[1], "what waits is read"
+    assert claim(image)[1], "waiting images are still read"
     pauses.pause(boss, DRAINING, priority="interactive")
     assert client.upload().json()["code"] == "not_accepting"
     pauses.resume(boss, priority="interactive")
     assert client.upload().status_code == 202
 
 
-def test_each_change_is_recorded(boss: Identity, make_department: Callable[..., Any]) -> None:
+def test_each_pause_and_resume_is_recorded(boss: Identity, make_department: Callable[..., Any]) -> None:
     department = make_department()
     pauses.pause(boss, PAUSED, department=department)
     pauses.resume(boss, department=department)
@@ -213,7 +213,7 @@ def test_each_change_is_recorded(boss: Identity, make_department: Callable[..., 
     assert [entry.action for entry in entries] == [Action.PAUSE, Action.RESUME]
 
 
-def test_pages_that_wait_say_so(
+def test_pages_of_paused_images_say_so(
     boss: Identity, client: Any, new_client: Any, jpeg: bytes, prepare: Callable[..., Image]
 ) -> None:
     pauses.pause(boss, PAUSED, priority="interactive", reason="The power is tested.")
@@ -228,7 +228,7 @@ def test_pages_that_wait_say_so(
     assert "was paused by an administrator" in client.get(address).content.decode()
 
 
-def test_what_is_paused_is_no_alert(boss: Identity, make_image: Callable[..., Image]) -> None:
+def test_paused_images_raise_no_alert(boss: Identity, make_image: Callable[..., Image]) -> None:
     old = timezone.now() - timedelta(hours=1)
     for status in (Status.QUEUED, Status.READY):
         Image.objects.filter(pk=make_image(status).pk).update(created_at=old)

@@ -1,4 +1,4 @@
-"""The queues of departments cost what waits in them, and not what they have ever had."""
+"""The cost of a department's queue depends on its waiting images, not on all images it ever had."""
 
 import re
 
@@ -16,18 +16,18 @@ from webapp.studies.services import pauses
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite keeps no counts of single values")
-def test_what_waits_in_departments_is_not_looked_for_among_all_that_they_have(user, make_department, make_image):
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite keeps no statistics of single values")
+def test_waiting_images_are_not_searched_among_all_images_of_a_department(user, make_department, make_image):
     department = make_department(manager=user)
     ready = make_image(Status.READY, department=department)
-    by = Identity(user=User.objects.get(pk=user.pk))
+    identity = Identity(user=User.objects.get(pk=user.pk))
     pretend_a_million_rows()
     with recorded() as queries:
-        found = overview(by)
-        pauses.pause(by, Pause.Kind.PAUSED, department=department)
+        found = overview(identity)
+        pauses.pause(identity, Pause.Kind.PAUSED, department=department)
         assert ready.readings.get().state == ReadingState.HELD
-        pauses.resume(by, department=department)
+        pauses.resume(identity, department=department)
     assert found.departments[0].waiting == 1
     assert queries.bad_plans() == []
-    far = re.compile(r"SEARCH studies_(image|study) .*\(department_id=\?\)$", re.MULTILINE)
-    assert [f"{sql}\n{plan}" for sql, plan in queries.plans() if far.search(plan)] == []
+    by_department_alone = re.compile(r"SEARCH studies_(image|study) .*\(department_id=\?\)$", re.MULTILINE)
+    assert [f"{sql}\n{plan}" for sql, plan in queries.plans() if by_department_alone.search(plan)] == []
