@@ -13,7 +13,7 @@ from webapp.departments.models import Department
 from webapp.studies.choices import ReadingState, ReviewStage, Status
 from webapp.studies.models import Image, Reading
 
-Judged = Callable[..., None]
+MakeJudged = Callable[..., None]
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def manager_client(ward: Department, manager: User, new_client: Any, settings: A
 
 
 @pytest.fixture
-def judged(ward: Department) -> Judged:
-    """Make so many images: ``judged(5, "positive", "NORMAL")``; without a verdict nobody has read them."""
+def make_judged(ward: Department) -> MakeJudged:
+    """Create images: ``make_judged(5, "positive", "NORMAL")`` creates five. Those without a verdict are unread."""
 
-    def make(
+    def create(
         number: int, group: str, verdict: str = "", *, score: float = 0.5, stage: str = "", at: datetime | None = None,
         bundle: str = BUNDLE, shadow: bool = False, distance: float | None = None, **image: Any,
     ) -> None:  # fmt: skip
@@ -58,4 +58,4 @@ def judged(ward: Department) -> Judged:
             for one in images
         )  # fmt: skip
 
-    return make
+    return create

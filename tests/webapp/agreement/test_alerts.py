@@ -1,4 +1,4 @@
-"""Managers are told when a model finds too few pneumonias, and when what comes in has changed."""
+"""Managers are alerted if a model finds too few pneumonias or if the incoming images have changed."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from tests.webapp.agreement.test_agreement import earlier
+from tests.webapp.agreement.test_agreement import make_earlier_months
 from webapp.accounts.identity import Identity
 from webapp.agreement import counting
 from webapp.agreement.models import Alert, MonthlyCount
@@ -33,11 +33,11 @@ def limit(ward: Any) -> None:
     ward.save()
 
 
-def test_a_sensitivity_that_may_be_under_the_limit_is_told_once(
-    limit: None, judged: Any, manager: Any, manager_client: Any
+def test_a_sensitivity_that_may_be_below_the_limit_is_reported_once(
+    limit: None, make_judged: Any, manager: Any, manager_client: Any
 ) -> None:
-    judged(30, "positive", "PNEUMONIA")
-    judged(10, "negative", "PNEUMONIA")
+    make_judged(30, "positive", "PNEUMONIA")
+    make_judged(10, "negative", "PNEUMONIA")
     counting.count()
     counting.count()
     (alert,) = Alert.objects.all()
@@ -56,12 +56,12 @@ def test_a_sensitivity_that_may_be_under_the_limit_is_told_once(
     assert "Needs attention" not in manager_client.get("/agreement/").content.decode()
 
 
-def test_too_few_pneumonias_and_no_limit_tell_nothing(ward: Any, judged: Any) -> None:
-    judged(15, "positive", "PNEUMONIA")
+def test_too_few_pneumonias_or_no_limit_raise_no_alert(ward: Any, make_judged: Any) -> None:
+    make_judged(15, "positive", "PNEUMONIA")
     counting.count()
     ward.least_sensitivity = 80
     ward.save()
-    # Even of 15 that are all found the interval begins at 80 %; at 95 % there would have to be 73.
+    # If all of 15 are found, the interval begins at 80 %; for it to begin at 95 %, 73 would be needed.
     counting.count()
     assert not Alert.objects.exists()
     ward.least_sensitivity = 95
@@ -70,20 +70,20 @@ def test_too_few_pneumonias_and_no_limit_tell_nothing(ward: Any, judged: Any) ->
     assert not Alert.objects.exists()
 
 
-def test_images_that_have_changed_are_told(ward: Any, judged: Any, manager: Any, settings: Any) -> None:
+def test_changed_images_are_reported(ward: Any, make_judged: Any, manager: Any, settings: Any) -> None:
     settings.EMAIL_URL, settings.PUBLIC_URL = "smtp://mail.example", "https://xray.example"
     manager.email = "marta@hospital.example"
     manager.save()
     notifications.choose(Identity(user=manager), [(Event.ALERT, Channel.EMAIL)], "en")
     webhook, _ = notifications.create_webhook(Identity(user=manager), "https://receiver.example/", [Event.ALERT], ward)
-    earlier(ward, 2, side=[0, 300, 0, 0, 0, 0, 0, 0, 0])
+    make_earlier_months(ward, 2, side=[0, 300, 0, 0, 0, 0, 0, 0, 0])
     MonthlyCount.objects.update(month=timezone.localdate().replace(day=1) - timedelta(days=200))
-    judged(200, "negative", width=2000, height=2000)
+    make_judged(200, "negative", width=2000, height=2000)
     counting.count()
     (alert,) = Alert.objects.all()
     assert alert.about == "side"
     deliver()
-    assert not News.objects.exists(), "they chose e-mail only"
+    assert not News.objects.exists(), "the manager chose e-mail only"
     mailed = Delivery.objects.get(kind="email")
     assert delivering.deliver(mailed) == "delivered"
     assert "https://xray.example/agreement/?department=ward" in mail.outbox[0].body

@@ -1,4 +1,4 @@
-"""A department's calibration on its own images: what is chosen, how it is measured, applied and undone."""
+"""A department's calibration on its own images: how it is chosen, measured, applied and undone."""
 
 import math
 import random
@@ -33,28 +33,30 @@ def model(db: None) -> None:
 
 
 @pytest.fixture
-def read(judged: Any, model: None) -> None:
-    """Sixty of each kind; the model's scores are far too high."""
-    for place in range(60):
-        judged(1, "positive", "PNEUMONIA", score=0.90 + place / 1000)
-        judged(1, "positive", "NORMAL", score=0.70 + place / 240)
-    follow_verdicts()
+def read(make_judged: Any, model: None) -> None:
+    """Sixty images of each kind; the model's scores are far too high."""
+    for number in range(60):
+        make_judged(1, "positive", "PNEUMONIA", score=0.90 + number / 1000)
+        make_judged(1, "positive", "NORMAL", score=0.70 + number / 240)
+    set_groups_by_verdict()
 
 
-def follow_verdicts() -> None:
+def set_groups_by_verdict() -> None:
     for verdict, group in GROUP_BY_VERDICT.items():
         Image.objects.filter(verdict=verdict).update(group=group)
 
 
-def sample(sick: int, well: int, apart: float = 2.0) -> list[Judged]:
-    draw = random.Random(4)
+def sample(sick: int, well: int, separation: float = 2.0) -> list[Judged]:
+    rng = random.Random(4)
     kinds = [1] * sick + [0] * well
-    return [Judged(1 / (1 + math.exp(-draw.gauss(apart * kind, 1))), bool(kind)) for kind in kinds]
+    return [Judged(1 / (1 + math.exp(-rng.gauss(separation * kind, 1))), bool(kind)) for kind in kinds]
 
 
-@pytest.mark.parametrize("apart", [2.0, *(pytest.param(apart, marks=pytest.mark.long) for apart in (0.5, 40.0))])
-def test_the_line_is_that_of_the_model_s_own_calibration(apart: float) -> None:
-    found = sample(70, 90, apart)
+@pytest.mark.parametrize(
+    "separation", [2.0, *(pytest.param(separation, marks=pytest.mark.long) for separation in (0.5, 40.0))]
+)
+def test_the_line_equals_that_of_the_models_own_calibration(separation: float) -> None:
+    found = sample(70, 90, separation)
     scores, truth = [one.score for one in found], [one.sick for one in found]
     line, expected = fit_line(scores, truth), reference.fit(np.array(truth, dtype=int), np.array(scores))
     assert [line.apply(one) for one in (0.1, 0.5, 0.9)] == pytest.approx(
@@ -62,21 +64,21 @@ def test_the_line_is_that_of_the_model_s_own_calibration(apart: float) -> None:
     )
 
 
-def test_a_line_that_is_found_is_not_looked_for_any_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = []
+def test_fitting_stops_once_the_line_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
     loss = statistics._loss
-    monkeypatch.setattr(statistics, "_loss", lambda *given: tried.append(1) or loss(*given))
+    monkeypatch.setattr(statistics, "_loss", lambda *args: calls.append(1) or loss(*args))
     found = sample(100, 100)
     fit_line([one.score for one in found], [one.sick for one in found])
-    assert len(tried) < 10
+    assert len(calls) < 10
 
 
-def test_the_model_s_own_score_can_be_had_again() -> None:
+def test_undoing_the_line_gives_the_models_own_score() -> None:
     line = Line(1.7, -0.4)
     assert line.undo(line.apply(0.3)) == pytest.approx(0.3)
 
 
-def test_scores_say_how_frequent_pneumonia_is_where_it_is_rarer_than_among_the_chosen_images() -> None:
+def test_calibrated_scores_match_the_given_frequency_of_pneumonia() -> None:
     found = sample(100, 100)
     choice = local.choose(found, 0.1, 95, 99)
     line = Line(choice.slope, choice.intercept)
@@ -85,19 +87,21 @@ def test_scores_say_how_frequent_pneumonia_is_where_it_is_rarer_than_among_the_c
 
 
 def test_thresholds_are_measured_on_images_that_did_not_choose_them() -> None:
-    found = sample(60, 60, apart=1.0)
-    best = {one.requested: one for one in local.candidates(found, local.choose(found, 0.5, 80, 99))}
-    at = local.at_sensitivity(found, 90)
-    assert sum(one.score >= at for one in found if one.sick) == 54, "what was asked for, on the images that chose it"
-    assert best[90].sensitivity is not None
-    assert best[90].sensitivity.value < 0.9
+    found = sample(60, 60, separation=1.0)
+    candidates = {one.requested: one for one in local.candidates(found, local.choose(found, 0.5, 80, 99))}
+    threshold = local.at_sensitivity(found, 90)
+    assert sum(one.score >= threshold for one in found if one.sick) == 54, (
+        "exactly the requested sensitivity on the images that chose the threshold"
+    )
+    assert candidates[90].sensitivity is not None
+    assert candidates[90].sensitivity.value < 0.9
 
 
-def test_too_few_and_contrary_verdicts_choose_nothing() -> None:
+def test_too_few_and_contradictory_verdicts_are_refused() -> None:
     with pytest.raises(Refused, match="Fewer than 50"):
         local.choose(sample(49, 200), 0.2, 95, 99)
     with pytest.raises(Refused, match="do not increase"):
-        local.choose(sample(60, 60, apart=-2.0), 0.2, 95, 99)
+        local.choose(sample(60, 60, separation=-2.0), 0.2, 95, 99)
 
 
 def test_a_child_counts_once_with_the_latest_image(read: None, ward: Department) -> None:
@@ -111,7 +115,9 @@ def test_a_child_counts_once_with_the_latest_image(read: None, ward: Department)
     assert len(local.judged(ward, BUNDLE)) == 1
 
 
-def test_a_manager_looks_applies_and_undoes(read: None, manager_client: Any, ward: Department, manager: User) -> None:
+def test_a_manager_views_applies_and_undoes_a_calibration(
+    read: None, manager_client: Any, ward: Department, manager: User
+) -> None:
     page = manager_client.get(PAGE).content.decode()
     assert "60 children with pneumonia and 60 normal ones" in page
     assert "With fewer than 100 of each kind the intervals below are wide" in page
@@ -120,20 +126,20 @@ def test_a_manager_looks_applies_and_undoes(read: None, manager_client: Any, war
     assert manager_client.post(PAGE, {"seen": "0.1 0.2"}).status_code == 409
     assert not Calibration.objects.exists()
     assert manager_client.post(PAGE, {"seen": seen[1]}).status_code == 302
-    made = Calibration.objects.get()
-    assert (made.department, made.bundle, made.chosen_by) == (ward, BUNDLE, manager)
-    assert made.unclear_from < made.positive_from
-    assert made.answers["normal"]["images"] == 60
+    calibration = Calibration.objects.get()
+    assert (calibration.department, calibration.bundle, calibration.chosen_by) == (ward, BUNDLE, manager)
+    assert calibration.unclear_from < calibration.positive_from
+    assert calibration.answers["normal"]["images"] == 60
     assert "In force: signs of pneumonia from" in manager_client.get(PAGE).content.decode()
     assert Entry.objects.filter(action="settings_change", object_id=str(ward.pk)).count() == 1
-    undo = f"{PAGE}{made.pk}/undo/"
+    undo = f"{PAGE}{calibration.pk}/undo/"
     assert manager_client.post(undo).status_code == 302
-    assert manager_client.post(undo).status_code == 409, "it is not in force any more"
+    assert manager_client.post(undo).status_code == 409, "the calibration is no longer in force"
     assert "In force: the thresholds of the model" in manager_client.get(PAGE).content.decode()
     assert Entry.objects.filter(action="settings_change", object_id=str(ward.pk)).count() == 2
 
 
-def test_undoing_restores_what_was_in_force_before(read: None, manager_client: Any) -> None:
+def test_undoing_restores_the_previous_calibration(read: None, manager_client: Any) -> None:
     for signs in (80, 95):
         page = manager_client.get(PAGE, {"signs": signs}).content.decode()
         seen = re.search(r'name="seen" value="([^"]+)"', page)
@@ -146,9 +152,11 @@ def test_undoing_restores_what_was_in_force_before(read: None, manager_client: A
     assert f"{PAGE}{first.pk}/undo/" in manager_client.get(PAGE).content.decode()
 
 
-def test_with_too_few_verdicts_the_page_says_how_many_there_are(judged: Any, model: None, manager_client: Any) -> None:
-    judged(12, "positive", "PNEUMONIA", score=0.9)
-    follow_verdicts()
+def test_with_too_few_verdicts_the_page_says_how_many_there_are(
+    make_judged: Any, model: None, manager_client: Any
+) -> None:
+    make_judged(12, "positive", "PNEUMONIA", score=0.9)
+    set_groups_by_verdict()
     answer = manager_client.get(PAGE)
     page = answer.content.decode()
     assert answer.status_code == 200
