@@ -14,14 +14,14 @@ in_thread = sync_to_async(thread_sensitive=False)
 
 @pytest.fixture(autouse=True)
 def _no_connection_is_left():
-    """Threads of the loop that ends have connections of their own."""
+    """Close the connection; threads of the ended event loop have their own."""
     yield
     connection.close()
 
 
 @pytest.fixture
 def owned(guest):
-    """Fields of something of the guest's, and the header that shows it."""
+    """Fields of an object that the guest owns, and the header that proves who the guest is."""
     return {"guest": guest.guest}, {"X-Job-Token": identities.make_token(guest.guest)}
 
 

@@ -1,4 +1,4 @@
-"""Many clients that wait cost few queries, no threads and no connections."""
+"""Many waiting clients take few queries, no threads and no connections."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ from webapp.studies.services import cancellation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# --- many -----------------------------------------------------------------------------------------------------------
+# --- many clients ---------------------------------------------------------------------------------------------------
 
 
 def test_many_waiting_clients_cost_few_queries(make_image, statements):
@@ -35,13 +35,13 @@ def test_many_waiting_clients_cost_few_queries(make_image, statements):
     assert 2 <= len(statements) <= 15
 
 
-def test_who_waits_for_one_image_has_news_sooner() -> None:
+def test_few_images_are_polled_more_often() -> None:
     images = [(Image, uuid4()) for _ in range(300)]
     assert [waiting.interval(images[:count], 0) for count in (1, 4, 7, 300)] == pytest.approx([0.01, 0.04, 0.07, 0.1])
-    assert waiting.interval([(Study, uuid4())], 0) == 0.1, "each look counts a study's images"
+    assert waiting.interval([(Study, uuid4())], 0) == 0.1, "each poll of a study counts its images"
 
 
-def test_who_has_waited_for_long_is_looked_for_less_often() -> None:
+def test_long_waits_are_polled_less_often() -> None:
     image = (Image, uuid4())
     assert [waiting.interval([image], age) for age in (0.1, 0.6, 20)] == pytest.approx([0.01, 0.03, 0.1])
 
@@ -65,9 +65,9 @@ def test_polling_stops_when_no_client_waits(make_image, statements):
     image = make_image()
 
     async def scenario():
-        gone = [asyncio.create_task(waiting.until_final(Image, image.pk)) for _ in range(3)]
+        waiters = [asyncio.create_task(waiting.until_final(Image, image.pk)) for _ in range(3)]
         await asyncio.sleep(0.3)
-        for waiter in gone:
+        for waiter in waiters:
             waiter.cancel()
         await asyncio.sleep(0.3)
         statements.clear()
@@ -107,59 +107,64 @@ def test_waiting_clients_survive_a_short_database_failure(make_image, monkeypatc
 
 
 def test_many_waiting_clients_hold_no_thread_and_no_connection(make_image, owned):
-    """More wait than there are threads, and others are answered all the same."""
+    """More clients wait than there are threads, and other requests are still answered."""
     fields, headers = owned
     image = make_image(**fields)
 
-    def names():
+    def thread_names():
         return {thread.name for thread in threading.enumerate() if thread.name.startswith(("WSGI", "waiting"))}
 
-    async def scenario(by):
-        waiters = [asyncio.create_task(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20})) for _ in range(60)]
+    async def scenario(client):
+        waiters = [
+            asyncio.create_task(client.get(f"/api/v1/images/{image.pk}/", params={"wait": 20})) for _ in range(60)
+        ]
         await asyncio.sleep(1)
-        answers = [(await by.get("/api/v1/images/")).status_code for _ in range(5)]
-        held = sum(not waiter.done() for waiter in waiters)
+        answers = [(await client.get("/api/v1/images/")).status_code for _ in range(5)]
+        still_waiting = sum(not waiter.done() for waiter in waiters)
         for waiter in waiters:
             waiter.cancel()
         await asyncio.gather(*waiters, return_exceptions=True)
-        return answers, held
+        return answers, still_waiting
 
     assert browse(scenario, **headers) == ([200] * 5, 60)
-    assert len(names()) <= settings.WEB_THREADS + 1
+    assert len(thread_names()) <= settings.WEB_THREADS + 1
 
 
 def test_an_upload_is_accepted_while_many_wait(make_image, owned):
     fields, headers = owned
     images = [make_image(**fields) for _ in range(5)]
 
-    async def scenario(by):
+    async def scenario(client):
         waiters = [
-            asyncio.create_task(by.get(f"/api/v1/images/{images[n % 5].pk}/", params={"wait": 4})) for n in range(60)
+            asyncio.create_task(client.get(f"/api/v1/images/{images[n % 5].pk}/", params={"wait": 4}))
+            for n in range(60)
         ]
         await asyncio.sleep(1.5)
-        answer = await by.post("/api/v1/images/", files={"file": ("a.jpg", JPEG)})
-        still = sum(not waiter.done() for waiter in waiters)
+        answer = await client.post("/api/v1/images/", files={"file": ("a.jpg", JPEG)})
+        still_waiting = sum(not waiter.done() for waiter in waiters)
         for waiter in waiters:
             waiter.cancel()
         await asyncio.gather(*waiters, return_exceptions=True)
-        return answer, still
+        return answer, still_waiting
 
-    answer, still = browse(scenario, **headers)
+    answer, still_waiting = browse(scenario, **headers)
     assert answer.status_code == 202
-    assert still == 60
+    assert still_waiting == 60
 
 
-# --- the rest under ASGI --------------------------------------------------------------------------------------------
+# --- other requests under ASGI --------------------------------------------------------------------------------------
 
 
-# What is streamed under asyncio must not be collected first, of which Django warns.
+# Under asyncio a response must be streamed and not collected first; Django warns if it is collected.
 @pytest.mark.filterwarnings("error:StreamingHttpResponse must consume")
 def test_upload_table_and_picture_work_under_asgi(tmp_path):
-    async def scenario(by):
-        accepted = await by.post("/api/v1/studies/", files=[("files", ("a.jpg", JPEG)), ("files", ("b.txt", b"text"))])
+    async def scenario(client):
+        accepted = await client.post(
+            "/api/v1/studies/", files=[("files", ("a.jpg", JPEG)), ("files", ("b.txt", b"text"))]
+        )
         study = accepted.json()
-        table = await by.get(study["results_url"])
-        return accepted, table, await by.get("/healthz")
+        table = await client.get(study["results_url"])
+        return accepted, table, await client.get("/healthz")
 
     accepted, table, health = browse(scenario)
     assert accepted.status_code == 202

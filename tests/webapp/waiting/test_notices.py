@@ -1,4 +1,4 @@
-"""Who waits for an image hears of its end by Redis, and looks for it seldom otherwise."""
+"""Requests that wait for an image are notified of its end through Redis, and otherwise rarely query the database."""
 
 import asyncio
 import subprocess
@@ -39,8 +39,8 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def until_heard(self) -> None:
-        """Wait until somebody listens."""
+    def until_subscribed(self) -> None:
+        """Wait until somebody has subscribed to the messages."""
         self._until(
             lambda: dict(redis.Redis(port=self.port).pubsub_numsub(notices.CHANNEL)).get(notices.CHANNEL.encode())
         )
@@ -54,26 +54,26 @@ class Server:
             except redis.ConnectionError:
                 pass
             time.sleep(0.02)
-        raise AssertionError("it did not happen in time")
+        raise AssertionError("the condition did not become true in time")
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, settings) -> Iterator[Server]:
-    """Redis as the cache, and nobody who looks without having heard something."""
+    """Redis as the cache, with polling intervals so long that only messages end a wait."""
     server = Server()
     monkeypatch.setattr(waiting, "POLL_SECONDS", 100)
     monkeypatch.setattr(waiting, "_hub", waiting.Hub())
     with override_settings(CACHES={**settings.CACHES, "default": brokers.cache(f"redis://127.0.0.1:{server.port}/0")}):
         yield server
-        notices.publish()  # the thread that listens ends, since its loop is closed
+        notices.publish()  # wakes the listening thread, which ends because its loop is closed
         server.stop()
 
 
 def wait_for(image, change, headers=None):
-    """The status that a client gets who waits for an image while something is done."""
+    """Return the status that a waiting client receives when the change is made to the image."""
 
-    async def scenario(by):
-        waiter = asyncio.create_task(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20}))
+    async def scenario(client):
+        waiter = asyncio.create_task(client.get(f"/api/v1/images/{image.pk}/", params={"wait": 20}))
         await asyncio.sleep(0.3)
         assert not waiter.done()
         await in_thread(change)()
@@ -101,25 +101,23 @@ def test_a_deleted_image_is_noticed(server, make_image, owned, guest):
     assert wait_for(image, lambda: deletion.delete_image(image, guest), headers) == 404
 
 
-def test_what_ends_while_a_request_is_on_its_way_to_where_it_waits_is_noticed(
-    server, make_image, read, owned, monkeypatch
-):
+def test_an_image_that_ends_just_before_the_wait_begins_is_noticed(server, make_image, read, owned, monkeypatch):
     fields, headers = owned
     first, image = make_image(Status.READY, **fields), make_image(Status.READY, **fields)
     has_ended = views.has_ended
 
-    def and_then_it_ends(identity, pk):
+    def check_then_finish(identity, pk):
         ended = has_ended(identity, pk)
         if pk == image.pk:
             read(image)
         return ended
 
-    monkeypatch.setattr(views, "has_ended", and_then_it_ends)
+    monkeypatch.setattr(views, "has_ended", check_then_finish)
 
-    async def scenario(by):
-        asyncio.get_running_loop().create_task(by.get(f"/api/v1/images/{first.pk}/", params={"wait": 20}))
-        await in_thread(server.until_heard)()
-        answer = await asyncio.wait_for(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20}), TOO_LONG)
+    async def scenario(client):
+        asyncio.get_running_loop().create_task(client.get(f"/api/v1/images/{first.pk}/", params={"wait": 20}))
+        await in_thread(server.until_subscribed)()
+        answer = await asyncio.wait_for(client.get(f"/api/v1/images/{image.pk}/", params={"wait": 20}), TOO_LONG)
         return answer.json()["status"]
 
     assert browse(scenario, **headers) == "succeeded"
@@ -129,18 +127,18 @@ def test_messages_are_received_again_when_redis_is_back(server, make_image, read
     fields, headers = owned
     image = make_image(Status.READY, **fields)
 
-    def away_and_back() -> None:
-        server.until_heard()
+    def restart_redis() -> None:
+        server.until_subscribed()
         server.stop()
         time.sleep(0.2)
         server.start()
-        server.until_heard()
+        server.until_subscribed()
         read(image)
 
-    assert wait_for(image, away_and_back, headers) == "succeeded"
+    assert wait_for(image, restart_redis, headers) == "succeeded"
 
 
-def test_while_redis_is_away_who_waits_looks_for_it(server, make_image, read, owned, monkeypatch):
+def test_waiting_requests_poll_while_redis_is_down(server, make_image, read, owned, monkeypatch):
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.5)
     fields, headers = owned
     image = make_image(Status.READY, **fields)
@@ -153,7 +151,7 @@ def test_while_redis_is_away_who_waits_looks_for_it(server, make_image, read, ow
     server.start()
 
 
-def test_without_messages_the_database_is_asked_seldom(server, make_image, statements, monkeypatch):
+def test_the_database_is_rarely_queried_without_messages(server, make_image, statements, monkeypatch):
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.5)
     image = make_image()
 
@@ -165,14 +163,14 @@ def test_without_messages_the_database_is_asked_seldom(server, make_image, state
 
     statements.clear()
     asyncio.run(scenario())
-    assert 2 <= len(statements) <= 6  # one of them because it has begun to listen; polling would be 22
+    assert 2 <= len(statements) <= 6  # one of them after subscribing; polling without Redis would take 22
 
 
-def test_many_images_that_end_in_one_transaction_are_told_by_one_message(server, make_study, commit):
+def test_images_that_end_in_one_transaction_are_announced_by_one_message(server, make_study, commit):
     study = make_study(*["queued"] * 5)
     with redis.Redis(port=server.port).pubsub(ignore_subscribe_messages=True) as messages:
         messages.subscribe(notices.CHANNEL)
         messages.get_message(timeout=TOO_LONG)
         cancellation.cancel_study(study)
-        heard = [messages.get_message(timeout=0.5) for _ in range(3)]
-    assert [message is not None for message in heard] == [True, False, False]
+        received = [messages.get_message(timeout=0.5) for _ in range(3)]
+    assert [message is not None for message in received] == [True, False, False]

@@ -33,21 +33,21 @@ async def first_image() -> Image:
         await asyncio.sleep(0.05)
 
 
-def predicting(act, body=None, **headers):
-    """Post to /predict and meanwhile do something with the image."""
+def predict_while(act, body=None, **headers):
+    """Post to /predict, and call ``act`` with the image while the request waits."""
 
-    async def scenario(by):
-        asked = asyncio.create_task(by.post("/predict", json=body or encoded()))
+    async def scenario(client):
+        request = asyncio.create_task(client.post("/predict", json=body or encoded()))
         image = await first_image()
         await in_thread(act)(image)
-        return await asked
+        return await request
 
     return browse(scenario, **headers)
 
 
-def ready_and_read(read, **more):
+def reading_by(read, **fields):
     def act(image):
-        read(image, pneumonia=0.75, **more)
+        read(image, pneumonia=0.75, **fields)
 
     return act
 
@@ -61,35 +61,35 @@ def ready_and_read(read, **more):
     ],
     ids=["plain", "data", "lines"],
 )
-def test_predict_waits_and_answers_as_the_first_report_did(read, body):
-    answer = predicting(ready_and_read(read), body)
+def test_predict_waits_and_answers_in_the_format_of_the_first_report(read, body):
+    answer = predict_while(reading_by(read), body)
     assert answer.status_code == 200
-    answered = answer.json()
-    assert answered["prediction"] == [[0.25, 0.75]]
-    assert (answered["label"], answered["probability"], answered["threshold"]) == ("PNEUMONIA", 0.75, 0.5)
-    assert answered["model"] == "net-1.0.0"
-    assert (answered["result_group"], answered["reliable"], answered["warnings"]) == ("positive", True, [])
+    document = answer.json()
+    assert document["prediction"] == [[0.25, 0.75]]
+    assert (document["label"], document["probability"], document["threshold"]) == ("PNEUMONIA", 0.75, 0.5)
+    assert document["model"] == "net-1.0.0"
+    assert (document["result_group"], document["reliable"], document["warnings"]) == ("positive", True, [])
     image = Image.objects.get()
     assert image.file.read() == JPEG
-    assert answered["id"] == str(image.pk)
-    assert answered["url"] == f"http://testserver/api/v1/images/{image.pk}/"
+    assert document["id"] == str(image.pk)
+    assert document["url"] == f"http://testserver/api/v1/images/{image.pk}/"
 
 
-def test_predict_gives_no_label_to_what_is_no_chest_xray(read):
-    doubt = {"code": "not_chest_xray", "detail": "Looks like a cat."}
-    answered = predicting(ready_and_read(read, warnings=[doubt])).json()
-    assert (answered["label"], answered["result_group"], answered["reliable"]) == (None, "unusable", False)
-    assert answered["prediction"] == [[0.25, 0.75]]
+def test_predict_gives_no_label_to_an_image_that_is_no_chest_xray(read):
+    warning = {"code": "not_chest_xray", "detail": "Looks like a cat."}
+    document = predict_while(reading_by(read, warnings=[warning])).json()
+    assert (document["label"], document["result_group"], document["reliable"]) == (None, "unusable", False)
+    assert document["prediction"] == [[0.25, 0.75]]
 
 
-def test_a_guest_can_find_again_what_predict_has_read(read):
-    answered = predicting(ready_and_read(read)).json()
-    answer = browse(lambda by: by.get(answered["url"]), **{"X-Job-Token": answered["token"]})
+def test_a_guest_can_fetch_a_predict_result_again(read):
+    document = predict_while(reading_by(read)).json()
+    answer = browse(lambda client: client.get(document["url"]), **{"X-Job-Token": document["token"]})
     assert (answer.status_code, answer.json()["label"]) == (200, "PNEUMONIA")
 
 
 def test_predict_says_why_an_image_failed():
-    answer = predicting(lambda image: failures.fail(image.pk, "image_truncated", "The file is cut off."))
+    answer = predict_while(lambda image: failures.fail(image.pk, "image_truncated", "The file is cut off."))
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.json()["code"], answer.json()["detail"]) == ("image_truncated", "The file is cut off.")
@@ -98,13 +98,13 @@ def test_predict_says_why_an_image_failed():
 
 def test_predict_gives_up_after_a_while_and_the_image_is_still_read(settings, read):
     settings.PREDICT_TIMEOUT_SECONDS = 0.3
-    answer, seconds = browse(lambda by: timed(by.post("/predict", json=encoded())))
+    answer, seconds = browse(lambda client: timed(client.post("/predict", json=encoded())))
     document = answer.json()
     assert (answer.status_code, document["code"]) == (503, "not_read_in_time")
     assert answer.headers["content-type"] == "application/problem+json"
     assert 0.3 <= seconds < TOO_LONG
-    ready_and_read(read)(Image.objects.get())
-    later = browse(lambda by: by.get(document["url"]), **{"X-Job-Token": document["token"]})
+    reading_by(read)(Image.objects.get())
+    later = browse(lambda client: client.get(document["url"]), **{"X-Job-Token": document["token"]})
     assert later.json()["status"] == "succeeded"
     assert Reading.objects.count() == 1
 
@@ -125,47 +125,49 @@ def test_predict_gives_up_after_a_while_and_the_image_is_still_read(settings, re
         ({"image": base64.b64encode(synthetic.svg()).decode()}, 415, "svg_not_supported"),
     ],
 )
-def test_predict_refuses_what_is_no_image_at_once(body, status, code):
-    answer, seconds = browse(lambda by: timed(by.post("/predict", json=body)))
+def test_predict_refuses_an_invalid_image_at_once(body, status, code):
+    answer, seconds = browse(lambda client: timed(client.post("/predict", json=body)))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
     assert seconds < TOO_LONG
     assert not Image.objects.exists()
 
 
-def test_predict_takes_json_only():
-    answer = browse(lambda by: by.post("/predict", data={"image": "QUJD"}))
+def test_predict_accepts_json_only():
+    answer = browse(lambda client: client.post("/predict", data={"image": "QUJD"}))
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_request_format")
 
 
 def test_predict_refuses_an_image_over_the_limit(settings):
     settings.MAX_PREDICT_BYTES = len(JPEG) - 1
-    answer = browse(lambda by: by.post("/predict", json=encoded()))
+    answer = browse(lambda client: client.post("/predict", json=encoded()))
     assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
 
 
 @pytest.mark.long
-def test_nothing_of_an_image_is_held_while_predict_waits(settings):
-    """Each of many clients would otherwise hold several times its image."""
+def test_predict_keeps_no_image_in_memory_while_it_waits(settings):
+    """Otherwise each waiting client would take several times the size of its image."""
     settings.PREDICT_TIMEOUT_SECONDS = 6
     content = JPEG + bytes(8 * 2**20)
     body = json.dumps(encoded(content)).encode()
-    reverse("predict-answer", args=["any"])  # the first address takes seconds to find while memory is traced
+    reverse("predict-answer", args=["any"])  # resolving the first URL takes seconds while memory is traced
 
-    async def scenario(by):
+    async def scenario(client):
         tracemalloc.start()
-        asked = asyncio.create_task(by.post("/predict", content=body, headers={"Content-Type": "application/json"}))
+        request = asyncio.create_task(
+            client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+        )
         await first_image()
         held = [len(content)]
-        while held[-1] >= len(content) / 4 and not asked.done():
+        while held[-1] >= len(content) / 4 and not request.done():
             await asyncio.sleep(0.25)
             held.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
-        waits = not asked.done()
-        await asked
+        waits = not request.done()
+        await request
         return waits, held[-1]
 
-    gc.disable()  # it must not need the collector, which looks seldom
+    gc.disable()  # memory must be freed without the garbage collector, which runs rarely
     try:
         waits, held = browse(scenario)
     finally:
@@ -176,5 +178,5 @@ def test_nothing_of_an_image_is_held_while_predict_waits(settings):
 
 def test_an_unsigned_address_of_a_held_answer_is_not_found(make_image):
     image = make_image()
-    answer = browse(lambda by: by.get(f"/predict/{image.pk}"))
+    answer = browse(lambda client: client.get(f"/predict/{image.pk}"))
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
