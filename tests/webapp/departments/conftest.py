@@ -37,13 +37,13 @@ def manager(people, department):
 
 
 def signed_in(user):
-    by = Client()
-    by.force_login(user)
-    return by
+    client = Client()
+    client.force_login(user)
+    return client
 
 
-def send(by, method, path, **fields):
-    return getattr(by, method)(path, fields, content_type="application/json")
+def send(client, method, path, **fields):
+    return getattr(client, method)(path, fields, content_type="application/json")
 
 
 def member(department, name):

@@ -1,4 +1,4 @@
-"""Members and service accounts of departments, and making and deleting these."""
+"""Members and service accounts of departments, and creating and deleting departments."""
 
 from functools import partial
 
@@ -23,25 +23,25 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("who", ["colleague", "Colleague@Example.org"])
 def test_a_manager_adds_changes_and_removes_members(manager, department, people, who):
-    made = send(manager, "post", f"{ALPHA}members/", who=who, role="uploader")
-    assert made.status_code == 201
-    assert made.json() == {
+    created = send(manager, "post", f"{ALPHA}members/", who=who, role="uploader")
+    assert created.status_code == 201
+    assert created.json() == {
         "id": member(department, "colleague").pk,
         "username": "colleague",
         "name": "",
         "role": "uploader",
     }
-    one = f"{ALPHA}members/{made.json()['id']}/"
-    assert send(manager, "patch", one, role="reader").json()["role"] == "reader"
+    url = f"{ALPHA}members/{created.json()['id']}/"
+    assert send(manager, "patch", url, role="reader").json()["role"] == "reader"
     assert member(department, "colleague").role == "reader"
-    assert [each["username"] for each in manager.get(f"{ALPHA}members/").json()] == [
+    assert [listed["username"] for listed in manager.get(f"{ALPHA}members/").json()] == [
         "colleague", "manager", "reader", "uploader",
     ]  # fmt: skip
-    assert manager.delete(one).status_code == 204
+    assert manager.delete(url).status_code == 204
     assert not department.memberships.filter(user=people["colleague"]).exists()
 
 
-def test_who_cannot_be_added(manager, department, people, problem):
+def test_some_users_cannot_be_added(manager, department, people, problem):
     path = f"{ALPHA}members/"
     problem(send(manager, "post", path, who="nobody", role="reader"), 404, "user_not_found")
     problem(send(manager, "post", path, who="reader", role="reader"), 409, "is_member")
@@ -55,37 +55,37 @@ def test_who_cannot_be_added(manager, department, people, problem):
     problem(send(manager, "post", path, who="colleague", role="boss"), 400, "invalid_request")
 
 
-def test_the_last_manager_stays(manager, department, problem):
-    one = f"{ALPHA}members/{member(department, 'manager').pk}/"
-    problem(manager.delete(one), 409, "last_manager")
-    problem(send(manager, "patch", one, role="reader"), 409, "last_manager")
+def test_the_last_manager_cannot_be_removed(manager, department, problem):
+    url = f"{ALPHA}members/{member(department, 'manager').pk}/"
+    problem(manager.delete(url), 409, "last_manager")
+    problem(send(manager, "patch", url, role="reader"), 409, "last_manager")
     page = f"/departments/alpha/members/{member(department, 'manager').pk}/remove/"
-    for url, form in ((page, {}), (page.removesuffix("remove/"), {"role": "reader"})):
-        assert members.LAST_MANAGER in manager.post(url, form, follow=True).content.decode()
+    for page_url, form in ((page, {}), (page.removesuffix("remove/"), {"role": "reader"})):
+        assert members.LAST_MANAGER in manager.post(page_url, form, follow=True).content.decode()
     assert member(department, "manager").role == "manager"
     send(manager, "patch", f"{ALPHA}members/{member(department, 'reader').pk}/", role="manager")
-    assert manager.delete(one).status_code == 204
+    assert manager.delete(url).status_code == 204
 
 
-def test_who_became_the_last_manager_a_moment_ago_stays(department):
-    """As where two managers act at once, and one has read what the other changes."""
-    seen = member(department, "reader")
+def test_a_user_who_has_just_become_the_last_manager_cannot_be_removed(department):
+    """Two managers act at once, and one has read a membership that the other then changes."""
+    stale = member(department, "reader")
     members.change_role(Identity(), member(department, "reader"), "manager")
     members.remove(Identity(), member(department, "manager"))
     for act in (members.remove, partial(members.change_role, role="uploader")):
         with pytest.raises(Refused, match="needs a manager"):
-            act(Identity(), seen)
+            act(Identity(), stale)
     assert member(department, "reader").role == "manager"
 
 
-def test_members_may_leave_and_remove_nobody_else(people, department, problem):
-    by = signed_in(people["reader"])
-    problem(by.delete(f"{ALPHA}members/{member(department, 'uploader').pk}/"), 403, "not_allowed")
-    assert by.delete(f"{ALPHA}members/{member(department, 'reader').pk}/").status_code == 204
-    problem(by.get(ALPHA), 404, "not_found")
+def test_members_can_leave_and_cannot_remove_others(people, department, problem):
+    client = signed_in(people["reader"])
+    problem(client.delete(f"{ALPHA}members/{member(department, 'uploader').pk}/"), 403, "not_allowed")
+    assert client.delete(f"{ALPHA}members/{member(department, 'reader').pk}/").status_code == 204
+    problem(client.get(ALPHA), 404, "not_found")
 
 
-def test_who_joins_by_invitation_keeps_the_role_that_they_have(department, people):
+def test_joining_by_invitation_keeps_an_existing_role(department, people):
     assert members.join(Identity(), people["colleague"], department, "reader").role == "reader"
     assert members.join(Identity(), people["manager"], department, "reader").role == "manager"
 
@@ -93,12 +93,12 @@ def test_who_joins_by_invitation_keeps_the_role_that_they_have(department, peopl
 # --- service accounts -----------------------------------------------------------------------------------------------
 
 
-def test_a_scanner_sends_with_its_token_to_its_department_only(manager, department, people, problem, make_department):
+def test_a_scanner_can_only_upload_to_its_own_department(manager, department, people, problem, make_department):
     account = send(manager, "post", f"{ALPHA}service-accounts/", name="CT 2").json()
     assert (account["username"], account["name"], account["role"]) == ("alpha.ct-2", "CT 2", "uploader")
-    tokens_at = f"{ALPHA}service-accounts/{account['id']}/tokens/"
-    key = send(manager, "post", tokens_at, name="tube").json()["token"]
-    [listed] = manager.get(tokens_at).json()
+    tokens_url = f"{ALPHA}service-accounts/{account['id']}/tokens/"
+    key = send(manager, "post", tokens_url, name="tube").json()["token"]
+    [listed] = manager.get(tokens_url).json()
     assert listed["name"] == "tube"
     assert key not in str(listed)
     scanner = Client(headers={"Authorization": f"Token {key}"})
@@ -108,32 +108,32 @@ def test_a_scanner_sends_with_its_token_to_its_department_only(manager, departme
         assert job.json()["department"] == "alpha"
     make_department("beta")
     problem(scanner.upload(department="beta"), 404, "department_not_found")
-    assert scanner.delete(f"{tokens_at}{listed['id']}/").status_code == 403
-    assert manager.delete(f"{tokens_at}{listed['id']}/").status_code == 204
+    assert scanner.delete(f"{tokens_url}{listed['id']}/").status_code == 403
+    assert manager.delete(f"{tokens_url}{listed['id']}/").status_code == 204
     problem(scanner.upload(), 401, "authentication_failed")
     assert Image.objects.filter(department=department, uploaded_by__username="alpha.ct-2").count() == 3
     assert manager.delete(f"{ALPHA}service-accounts/{account['id']}/").status_code == 204
-    assert Image.objects.filter(department=department, uploaded_by=None).count() == 3, "what it sent stays"
+    assert Image.objects.filter(department=department, uploaded_by=None).count() == 3, "its uploads stay"
 
 
-def test_a_script_that_reads_sends_and_reviews_nothing(department, make_image, read, problem):
+def test_a_service_account_that_is_a_reader_cannot_upload_or_review(department, make_image, read, problem):
     account = members.make_service_account(Identity(), department, "report", "reader")
-    by = Client()
+    client = Client()
     image = make_image(department=department)
     read(image)
-    by.defaults["HTTP_AUTHORIZATION"] = f"Token {issued(account)}"
-    assert by.get(f"/api/v1/images/{image.pk}/").json()["label"] == "PNEUMONIA"
-    problem(by.upload(), 403, "not_an_uploader")
-    problem(send(by, "put", f"/api/v1/images/{image.pk}/reviews/", verdict="NORMAL"), 403, "not_a_reviewer")
+    client.defaults["HTTP_AUTHORIZATION"] = f"Token {issue_token(account)}"
+    assert client.get(f"/api/v1/images/{image.pk}/").json()["label"] == "PNEUMONIA"
+    problem(client.upload(), 403, "not_an_uploader")
+    problem(send(client, "put", f"/api/v1/images/{image.pk}/reviews/", verdict="NORMAL"), 403, "not_a_reviewer")
 
 
-def issued(account):
+def issue_token(account):
     from webapp.accounts import tokens
 
     return tokens.issue(account.user, "x")
 
 
-def test_a_service_account_never_signs_in(department, client):
+def test_a_service_account_cannot_sign_in(department, client):
     account = members.make_service_account(Identity(), department, "scanner", "uploader")
     assert not account.user.has_usable_password()
     account.user.set_password("a password that an administrator has set")
@@ -148,7 +148,7 @@ def test_a_service_account_never_signs_in(department, client):
     assert client.get("/departments/alpha/").status_code == 302
 
 
-def test_what_a_service_account_cannot_be(manager, department, problem):
+def test_invalid_service_accounts_are_refused(manager, department, problem):
     path = f"{ALPHA}service-accounts/"
     problem(send(manager, "post", path, name="CT", role="manager"), 400, "invalid_request")
     problem(send(manager, "post", path, name="!!!"), 400, "invalid_name")
@@ -160,10 +160,10 @@ def test_what_a_service_account_cannot_be(manager, department, problem):
     problem(manager.delete(f"{ALPHA}members/{account.pk}/"), 404, "not_found")
 
 
-# --- making and deleting --------------------------------------------------------------------------------------------
+# --- creating and deleting ------------------------------------------------------------------------------------------
 
 
-def test_administrators_make_and_delete_departments(staff_client, manager, department, make_image, read, problem):
+def test_administrators_create_and_delete_departments(staff_client, manager, department, make_image, read, problem):
     problem(send(manager, "post", API, name="Gamma", slug="gamma"), 403, "not_allowed")
     assert send(staff_client, "post", API, name="Gamma", slug="gamma").status_code == 201
     problem(send(staff_client, "post", API, name="Gamma", slug="gamma"), 409, "name_taken")
@@ -172,24 +172,24 @@ def test_administrators_make_and_delete_departments(staff_client, manager, depar
     job = manager.upload_study({"a.jpg": JPEG}, patient="P-1").json()
     read(*Image.objects.filter(study=job["id"]))
     image = make_image(department=department)
-    key = issued(members.make_service_account(Identity(), department, "scanner", "uploader"))
+    key = issue_token(members.make_service_account(Identity(), department, "scanner", "uploader"))
     calibrations.apply(Identity(), department, BUNDLE, **CHOSEN)
     files = [Image.objects.get(pk=image.pk).file]
     problem(manager.delete(ALPHA), 403, "not_allowed")
     assert staff_client.delete(ALPHA).status_code == 204
-    for model in OF:
-        assert not model.objects.exclude(pk__in=[]).filter(**{OF[model]: "alpha"}).exists(), model
+    for model in DEPARTMENT_LOOKUPS:
+        assert not model.objects.exclude(pk__in=[]).filter(**{DEPARTMENT_LOOKUPS[model]: "alpha"}).exists(), model
     assert not files[0].storage.exists(files[0].name)
     assert Client(headers={"Authorization": f"Token {key}"}).get(API).status_code == 401
-    assert User.objects.filter(username="manager").exists(), "people stay"
+    assert User.objects.filter(username="manager").exists(), "the accounts of people stay"
 
 
-OF = {Token: "user__username__startswith"} | dict.fromkeys(
+DEPARTMENT_LOOKUPS = {Token: "user__username__startswith"} | dict.fromkeys(
     (Image, Study, Patient, Membership, Calibration), "department__slug"
 )
 
 
-def test_the_page_of_a_deletion_says_what_goes(department, make_image):
+def test_the_page_of_a_deletion_says_what_is_deleted(department, make_image):
     root = signed_in(User.objects.create_superuser("root"))
     make_image(department=department)
     members.make_service_account(Identity(), department, "scanner", "uploader")
@@ -203,18 +203,18 @@ def test_the_page_of_a_deletion_says_what_goes(department, make_image):
 # --- pages ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_pages_of_a_manager(manager, department, people):
+def test_a_manager_manages_members_and_service_accounts_on_pages(manager, department, people):
     assert '<a href="/departments/alpha/">Alpha</a>' in manager.get("/departments/").content.decode()
     page = manager.get("/departments/alpha/").content.decode()
     assert "Add someone who has an account" in page
     assert manager.post("/departments/alpha/members/", {"who": "colleague", "role": "reader"}).status_code == 302
     refused = manager.post("/departments/alpha/members/", {"who": "nobody", "role": "reader"})
     assert "There is no user with this name" in refused.content.decode()
-    one = member(department, "colleague").pk
-    assert manager.post(f"/departments/alpha/members/{one}/", {"role": "uploader"}).status_code == 302
+    pk = member(department, "colleague").pk
+    assert manager.post(f"/departments/alpha/members/{pk}/", {"role": "uploader"}).status_code == 302
     assert member(department, "colleague").role == "uploader"
-    assert "Remove colleague from Alpha?" in manager.get(f"/departments/alpha/members/{one}/remove/").content.decode()
-    assert manager.post(f"/departments/alpha/members/{one}/remove/").status_code == 302
+    assert "Remove colleague from Alpha?" in manager.get(f"/departments/alpha/members/{pk}/remove/").content.decode()
+    assert manager.post(f"/departments/alpha/members/{pk}/remove/").status_code == 302
     answer = manager.post("/departments/alpha/service-accounts/", {"name": "CT 2", "role": "uploader"})
     account = answer["Location"]
     issued_page = manager.post(account, {"name": "tube"}).content.decode()
@@ -229,7 +229,7 @@ def test_the_pages_of_a_manager(manager, department, people):
     assert not department.memberships.filter(service=True).exists()
 
 
-def test_a_reader_sees_who_is_there_and_changes_nothing(people, department):
+def test_a_reader_sees_the_members_and_can_change_nothing(people, department):
     page = signed_in(people["reader"]).get("/departments/alpha/").content.decode()
     assert "uploader" in page
     assert "Add someone" not in page
@@ -239,18 +239,18 @@ def test_a_reader_sees_who_is_there_and_changes_nothing(people, department):
     assert "You are a member of no department." in nobody
 
 
-def test_who_is_invited_becomes_a_member_with_that_role(manager, department, people, problem):
-    made = send(manager, "post", f"{ALPHA}invitations/", email="colleague@example.org", role="uploader").json()
+def test_an_invited_user_becomes_a_member_with_the_given_role(manager, department, people, problem):
+    invitation = send(manager, "post", f"{ALPHA}invitations/", email="colleague@example.org", role="uploader").json()
     [listed] = manager.get(f"{ALPHA}invitations/").json()
     assert (listed["email"], listed["role"]) == ("colleague@example.org", "uploader")
     assert "link" not in listed
     invited = signed_in(people["colleague"])
-    assert "Alpha, as uploader" in invited.get(made["link"]).content.decode()
-    assert invited.post(made["link"]).status_code == 302
+    assert "Alpha, as uploader" in invited.get(invitation["link"]).content.decode()
+    assert invited.post(invitation["link"]).status_code == 302
     assert member(department, "colleague").role == "uploader"
     assert manager.get(f"{ALPHA}invitations/").json() == []
     page = manager.post("/departments/alpha/invitations/", {"role": "reader"}).content.decode()
     assert "it is not shown again" in page
-    [open_one] = manager.get(f"{ALPHA}invitations/").json()
-    assert manager.delete(f"{ALPHA}invitations/{open_one['id']}/").status_code == 204
-    problem(manager.delete(f"{ALPHA}invitations/{open_one['id']}/"), 404, "not_found")
+    [pending] = manager.get(f"{ALPHA}invitations/").json()
+    assert manager.delete(f"{ALPHA}invitations/{pending['id']}/").status_code == 204
+    problem(manager.delete(f"{ALPHA}invitations/{pending['id']}/"), 404, "not_found")

@@ -30,7 +30,7 @@ def test_a_manager_changes_the_settings(manager, worker, department):
     assert send(manager, "patch", ALPHA, night_start=None, night_end=None).json()["night_start"] is None
 
 
-def test_settings_that_cannot_be(manager, worker, department, problem):
+def test_invalid_settings_are_refused(manager, worker, department, problem):
     document = problem(send(manager, "patch", ALPHA, operating_point="guess"), 400, "unknown_operating_point")
     assert "balanced, screening" in document["detail"]
     problem(send(manager, "patch", ALPHA, night_start="20:00"), 400, "invalid_setting")
@@ -40,15 +40,15 @@ def test_settings_that_cannot_be(manager, worker, department, problem):
     assert (department.operating_point, department.night_start, department.share) == ("", None, 1)
 
 
-def test_names_have_no_line_breaks_and_no_marks_that_turn_text(manager, staff_client, department):
-    shown, given = "Ward B", "Ward\n\u202eB"
-    assert send(staff_client, "post", API, name=given, slug="b").json()["name"] == shown
-    assert send(manager, "patch", ALPHA, name=given).json()["name"] == shown
+def test_names_have_no_line_breaks_and_no_text_direction_marks(manager, staff_client, department):
+    cleaned, given = "Ward B", "Ward\n\u202eB"
+    assert send(staff_client, "post", API, name=given, slug="b").json()["name"] == cleaned
+    assert send(manager, "patch", ALPHA, name=given).json()["name"] == cleaned
     account = send(manager, "post", f"{ALPHA}service-accounts/", name=given, role="uploader").json()
-    assert account["name"] == shown
+    assert account["name"] == cleaned
 
 
-def test_a_point_that_the_model_no_longer_has_can_be_kept(manager, department, problem):
+def test_an_operating_point_that_the_model_no_longer_has_can_be_kept(manager, department, problem):
     Department.objects.update(operating_point="old")
     assert ops.operating_points() == []
     assert send(manager, "patch", ALPHA, operating_point="old", share=2).status_code == 200
@@ -56,7 +56,7 @@ def test_a_point_that_the_model_no_longer_has_can_be_kept(manager, department, p
     assert send(manager, "patch", ALPHA, operating_point="").status_code == 200
 
 
-def test_the_page_of_settings(manager, worker, department):
+def test_a_manager_changes_the_settings_on_a_page(manager, worker, department):
     page = manager.get("/departments/alpha/settings/").content.decode()
     assert '<option value="screening">screening</option>' in page
     assert "A change applies to future results of this department only" in page
@@ -78,7 +78,7 @@ def test_the_page_of_settings(manager, worker, department):
     assert manager.post("/departments/alpha/settings/", {"name": "Alpha", "operating_point": "x"}).status_code == 400
 
 
-def test_another_operating_point_counts_for_later_results_of_its_department_only(make_department, make_image):
+def test_a_new_operating_point_applies_only_to_later_results_of_its_department(make_department, make_image):
     strict, other = make_department("strict"), make_department("other")
     model = reading.Model("net-1.0.0", 0.5, "balanced", {"balanced": 0.5, "screening": 0.2})
 
@@ -107,15 +107,15 @@ def claimed(image):
 # --- quotas ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_department_takes_so_many_images_and_bytes_a_day(people, department, problem, zipped, make_department):
-    by, other = signed_in(people["uploader"]), signed_in(people["manager"])
+def test_a_department_has_daily_quotas_of_images_and_bytes(people, department, problem, zipped, make_department):
+    uploader, manager = signed_in(people["uploader"]), signed_in(people["manager"])
     Department.objects.update(daily_images=4)
-    assert by.upload().status_code == 202
-    document = problem(by.upload_study({"a.zip": zipped, "b.jpg": JPEG}), 429, "daily_limit_reached")
+    assert uploader.upload().status_code == 202
+    document = problem(uploader.upload_study({"a.zip": zipped, "b.jpg": JPEG}), 429, "daily_limit_reached")
     assert "At most 4 images can be sent to Alpha in a day." in document["detail"]
-    assert other.upload_study({"a.zip": zipped}).status_code == 202, "what was refused does not count"
-    problem(other.upload(department="alpha"), 429, "daily_limit_reached")
-    assert by.upload(department="").status_code == 202, "own uploads do not count for the department"
+    assert manager.upload_study({"a.zip": zipped}).status_code == 202, "refused uploads do not count"
+    problem(manager.upload(department="alpha"), 429, "daily_limit_reached")
+    assert uploader.upload(department="").status_code == 202, "own uploads do not count for the department"
     Department.objects.update(daily_images=None, daily_bytes=len(JPEG))
-    assert by.upload().status_code == 202
-    problem(by.upload(), 429, "daily_limit_reached")
+    assert uploader.upload().status_code == 202
+    problem(uploader.upload(), 429, "daily_limit_reached")
