@@ -23,21 +23,21 @@ def guest() -> UUID:
 @pytest.fixture
 def browser(guest: UUID) -> Client:
     """The guest's browser."""
-    made = Client()
-    made.cookies[configured.GUEST_COOKIE] = make_token(guest)
-    return made
+    client = Client()
+    client.cookies[configured.GUEST_COOKIE] = make_token(guest)
+    return client
 
 
 def other_user() -> Client:
-    made = Client()
-    made.cookies[configured.GUEST_COOKIE] = make_token(uuid4())
-    return made
+    client = Client()
+    client.cookies[configured.GUEST_COOKIE] = make_token(uuid4())
+    return client
 
 
 def image(guest: UUID | None, status: str = Status.QUEUED, **fields) -> Image:
     now = timezone.now()
-    given = {"filename": "chest.jpeg", "file": "uploads/none.jpeg", "size": 1, "dispatched_at": now, **fields}
-    return Image.objects.create(guest=guest, status=status, **given)
+    values = {"filename": "chest.jpeg", "file": "uploads/none.jpeg", "size": 1, "dispatched_at": now, **fields}
+    return Image.objects.create(guest=guest, status=status, **values)
 
 
 def read(guest: UUID | None, probability: float = 0.913, threshold: float = 0.4, **fields) -> Image:
@@ -45,12 +45,12 @@ def read(guest: UUID | None, probability: float = 0.913, threshold: float = 0.4,
     now = timezone.now()
     points = {"balanced": threshold, "screening": 0.2}
     warnings = [{"code": "unusual_shape", "detail": "The image is much wider than a chest X-ray."}]
-    own = {
+    overrides = {
         name: fields.pop(name)
         for name in ("heatmap", "warnings", "attempts", "evidence_inside_lungs")
         if name in fields
     }
-    made = image(
+    xray = image(
         guest,
         Status.SUCCEEDED,
         preview="previews/none.jpg",
@@ -58,9 +58,9 @@ def read(guest: UUID | None, probability: float = 0.913, threshold: float = 0.4,
         finished_at=now + timedelta(seconds=2),
         **fields,
     )
-    given = {"warnings": warnings, **own}
+    reading_fields = {"warnings": warnings, **overrides}
     make_reading(
-        made,
+        xray,
         bundle="vgg16-pneumonia-1.0.0",
         state=Status.SUCCEEDED,
         input="inputs/none.png",
@@ -72,12 +72,12 @@ def read(guest: UUID | None, probability: float = 0.913, threshold: float = 0.4,
         operating_point="balanced",
         operating_points=points,
         label="PNEUMONIA" if probability >= threshold else "NORMAL",
-        group=group_of(probability, threshold, points, given["warnings"]),
+        group=group_of(probability, threshold, points, reading_fields["warnings"]),
         batch_size=3,
         seconds=0.25,
-        **given,
+        **reading_fields,
     )
-    return made
+    return xray
 
 
 def upload(browser: Client, *files: tuple[str, bytes]):

@@ -1,4 +1,4 @@
-"""The words of allauth's pages: its headings, buttons and labels in the style of the others."""
+"""Headings, buttons and labels of allauth's pages are capitalised like those of other pages."""
 
 import re
 
@@ -27,12 +27,12 @@ PAGES = (
         ("E-mail address", "E-mail address"),
     ],
 )
-def test_words_after_the_first_begin_small(text, expected):
+def test_words_after_the_first_start_in_lower_case(text, expected):
     assert sentence_case(text) == expected
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_heading_button_or_label_has_capitals_inside(client, user, name, settings):
+def test_headings_buttons_and_labels_are_in_sentence_case(client, user, name, settings):
     settings.REGISTRATION = "open"
     if name not in ("account_login", "account_signup", "account_reset_password"):
         client.force_login(user)

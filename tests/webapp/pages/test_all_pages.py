@@ -1,4 +1,4 @@
-"""What all pages have in common, the start page, and who may see which."""
+"""What all pages have in common, the start page, and who may see which page."""
 
 import re
 from uuid import UUID, uuid4
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def pages(guest: UUID) -> dict[str, str]:
-    """A page of every kind, by what it is."""
+    """The address of one page of every kind, by kind."""
     study = Study.objects.create(guest=guest, name="ward")
     read(guest, study=study)
     failed = image(guest, Status.FAILED, error_code="image_truncated", error_detail="The image ends too early.")
@@ -55,18 +55,18 @@ def test_no_page_breaks_its_own_security_policy(browser: Client, guest: UUID) ->
         assert "Not a diagnosis." in html, kind
 
 
-def test_pages_are_not_kept_by_the_browser(browser: Client, guest: UUID) -> None:
-    made = read(guest)
-    for url in ("/", made.get_absolute_url(), f"{made.get_absolute_url()}card/"):
+def test_pages_are_not_cached_by_the_browser(browser: Client, guest: UUID) -> None:
+    xray = read(guest)
+    for url in ("/", xray.get_absolute_url(), f"{xray.get_absolute_url()}card/"):
         assert "no-store" in browser.get(url).headers["Cache-Control"]
 
 
-def test_pages_answer_head(browser: Client, guest: UUID) -> None:
+def test_pages_answer_head_requests(browser: Client, guest: UUID) -> None:
     assert browser.head("/").status_code == 200
     assert browser.head(read(guest).get_absolute_url()).status_code == 200
 
 
-def test_a_server_error_needs_nothing_of_the_request(rf) -> None:
+def test_the_error_page_needs_neither_the_request_nor_the_database(rf) -> None:
     answer = server_error(rf.get("/", headers={"Accept": "text/html"}))
     assert answer.status_code == 500
     assert b"went wrong" in answer.content
@@ -90,7 +90,7 @@ def test_the_first_visit_makes_a_guest_and_later_ones_keep_it() -> None:
     assert browser.cookies[configured.GUEST_COOKIE]["httponly"]
 
 
-def test_home_lists_what_the_guest_uploaded_only(browser: Client, guest: UUID) -> None:
+def test_home_lists_only_the_guests_own_uploads(browser: Client, guest: UUID) -> None:
     read(guest, filename="mine.jpeg")
     read(uuid4(), filename="other.jpeg")
     html = browser.get("/").content.decode()
@@ -107,35 +107,35 @@ def test_home_of_staff_lists_their_own(admin_client: Client, admin_user: User, g
     assert "guests.jpeg" not in html
 
 
-# --- whose it is ------------------------------------------------------------------------------------------------------
+# --- ownership --------------------------------------------------------------------------------------------------------
 
 
-def test_only_the_uploader_and_staff_see_anything(browser: Client, guest: UUID, admin_client: Client) -> None:
+def test_only_the_uploader_and_staff_see_an_upload(browser: Client, guest: UUID, admin_client: Client) -> None:
     study = Study.objects.create(guest=guest)
-    made = image(guest, study=study)
-    gets = [made.get_absolute_url(), f"{made.get_absolute_url()}card/", study.get_absolute_url()]
+    xray = image(guest, study=study)
+    gets = [xray.get_absolute_url(), f"{xray.get_absolute_url()}card/", study.get_absolute_url()]
     gets.append(f"{study.get_absolute_url()}progress/")
-    posts = [f"{made.get_absolute_url()}cancel/", f"{study.get_absolute_url()}cancel/"]
+    posts = [f"{xray.get_absolute_url()}cancel/", f"{study.get_absolute_url()}cancel/"]
     user = Client()
     user.force_login(User.objects.create_user("nurse"))
     for other in (Client(), other_user(), user):
         assert {other.get(url).status_code for url in gets} == {404}
         assert {other.post(url).status_code for url in posts} == {404}
-    made.refresh_from_db()
-    assert made.status == Status.QUEUED
+    xray.refresh_from_db()
+    assert xray.status == Status.QUEUED
     for allowed in (browser, admin_client):
         assert {allowed.get(url).status_code for url in gets} == {200}
 
 
 def test_a_forged_cookie_opens_nothing(guest: UUID) -> None:
-    made = read(guest)
+    xray = read(guest)
     browser = Client()
     browser.cookies[configured.GUEST_COOKIE] = f"{guest.hex}:forged"
-    assert browser.get(made.get_absolute_url()).status_code == 404
+    assert browser.get(xray.get_absolute_url()).status_code == 404
     assert browser.get("/").status_code == 200
 
 
-def test_a_user_s_uploads_are_theirs_in_every_browser() -> None:
+def test_a_users_uploads_are_theirs_in_every_browser() -> None:
     nurse = User.objects.create_user("nurse")
     browser = Client()
     browser.force_login(nurse)
@@ -146,7 +146,7 @@ def test_a_user_s_uploads_are_theirs_in_every_browser() -> None:
     assert elsewhere.get(answer["Location"]).status_code == 200
 
 
-def test_staff_find_the_admin_and_the_queues(admin_client: Client, browser: Client, settings) -> None:
+def test_only_staff_see_links_to_the_admin_site_and_the_queues(admin_client: Client, browser: Client, settings) -> None:
     settings.FLOWER_URL = "/flower/"
     html = admin_client.get("/").content.decode()
     assert 'href="/admin/"' in html

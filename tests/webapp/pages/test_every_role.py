@@ -15,14 +15,14 @@ from tests.webapp.test_permission_matrix import table
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
-#: A manager walks through the pages in the tests with the whole service. A service account has no session.
+#: The tests with the whole service open the pages of a manager. A service account has no session.
 ROLES = ("guest", "reader", "uploader", "service account", "administrator")
-#: What is asked for by programs, or answers with a file.
+#: Addresses that programs request, or that answer with a file.
 NO_PAGE = re.compile(
     r"/(api/(?!docs)|dicomweb|predict|healthz|readyz|metrics|internal)|\.(csv|png|jsonl|js)$|/(preview|download)/$"
 )
 REFUSED = {"401", "403", "404"}
-#: Every link, form and request of a page, but what says that it leads to the sign-in: method and address.
+#: The method and address of every link, form and htmx request on a page, except links to the sign-in page.
 OFFERS = """() => {
     const offers = [];
     const add = (method, address) => offers.push([method.toUpperCase(), new URL(address, document.baseURI).href]);
@@ -37,7 +37,7 @@ OFFERS = """() => {
 
 
 class Walker:
-    """Somebody who opens pages and notes what is wrong with them."""
+    """Opens pages and records their faults."""
 
     def __init__(self, page: Page, url: str, rows: dict[tuple[str, str], str]) -> None:
         self.page, self.url = page, url
@@ -63,7 +63,9 @@ class Walker:
     def _check(self, path: str, method: str, address: str) -> None:
         target = urlsplit(address).path
         if method != "GET":
-            answers = [one for (known, verb), one in self.answers.items() if verb == method and known.fullmatch(target)]
+            answers = [
+                one for (pattern, verb), one in self.answers.items() if verb == method and pattern.fullmatch(target)
+            ]
             if not answers or REFUSED & {*answers}:
                 self.wrong.append(f"{path} offers {method} {target}, which answers {answers}")
         elif target + urlsplit(address).query not in self.followed:
@@ -91,7 +93,7 @@ def test_each_page_works_and_offers_only_what_the_role_may_do(
     cookies = [
         {"name": name, "value": morsel.value, "url": live_server.url} for name, morsel in actor.client.cookies.items()
     ]
-    # Django's database is not for a thread with an event loop, so that the browser starts after all rows are there.
+    # Django's database cannot be used in a thread with an event loop, so the browser starts after all rows exist.
     with sync_playwright() as playwright:
         browser = launched(playwright)
         context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 800}, service_workers="block")

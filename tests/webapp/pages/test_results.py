@@ -19,17 +19,17 @@ pytestmark = pytest.mark.django_db
 # --- the map, and whether to rely on a result -------------------------------------------------------------------------
 
 
-def explained(guest: UUID, *, values: bytes = b"", doubtful: bool = False, **fields) -> Image:
-    """An image with a result, a map of these values, and perhaps the warning that it is no chest X-ray."""
+def read_with_map(guest: UUID, *, values: bytes = b"", doubtful: bool = False, **fields) -> Image:
+    """An image with a result, a map of these values, and if doubtful the warning that it is no chest X-ray."""
     detail = "This does not look like a chest X-ray. Do not rely on the probability."
     warnings = [{"code": "not_chest_xray", "detail": detail}] if doubtful else []
     return read(guest, heatmap=values, warnings=warnings, **fields)
 
 
 def test_a_result_with_a_map_has_a_switch_for_it(browser: Client, guest: UUID) -> None:
-    made = explained(guest, values=bytes([0, 255, 9, 0]))
-    html = browser.get(made.get_absolute_url()).content.decode()
-    assert f"/api/v1/images/{made.pk}/heatmap.png" in html
+    xray = read_with_map(guest, values=bytes([0, 255, 9, 0]))
+    html = browser.get(xray.get_absolute_url()).content.decode()
+    assert f"/api/v1/images/{xray.pk}/heatmap.png" in html
     assert "Show what raised the score" in html
     for text in ("Look there first", "Orange outside the lungs is a reason to distrust", 'class="map-scale"'):
         assert text in html
@@ -37,23 +37,23 @@ def test_a_result_with_a_map_has_a_switch_for_it(browser: Client, guest: UUID) -
     assert re.search(r'<input id="rests" type="checkbox" role="switch"', html)
 
 
-def test_a_map_with_little_in_it_says_so(browser: Client, guest: UUID) -> None:
-    html = browser.get(explained(guest, values=bytes([0, 63, 9, 0])).get_absolute_url()).content.decode()
+def test_a_nearly_empty_map_is_explained(browser: Client, guest: UUID) -> None:
+    html = browser.get(read_with_map(guest, values=bytes([0, 63, 9, 0])).get_absolute_url()).content.decode()
     assert "Almost nothing here raised the model's score" in html
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.734, "73 %"), (0.0, "0 %"), (None, "")])
-def test_a_map_says_how_much_of_it_lies_on_the_lungs(
+def test_the_page_says_how_much_of_the_map_lies_on_the_lungs(
     browser: Client, guest: UUID, share: float | None, shown: str
 ) -> None:
-    made = explained(guest, values=bytes([0, 255, 9, 0]), evidence_inside_lungs=share)
-    html = browser.get(made.get_absolute_url()).content.decode()
+    xray = read_with_map(guest, values=bytes([0, 255, 9, 0]), evidence_inside_lungs=share)
+    html = browser.get(xray.get_absolute_url()).content.decode()
     assert ("of the map lies on or next to the lungs" in html) == bool(shown)
     assert not shown or f"{shown} of the map lies on or next to the lungs" in html
 
 
 def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> None:
-    html = browser.get(explained(guest).get_absolute_url()).content.decode()
+    html = browser.get(read_with_map(guest).get_absolute_url()).content.decode()
     assert "heatmap.png" not in html
     assert "Show what raised the score" not in html
 
@@ -62,33 +62,33 @@ UNUSABLE = "Probably not a usable chest X-ray"
 
 
 def test_an_unusable_image_has_a_warning_and_neither_percentage_nor_map(browser: Client, guest: UUID) -> None:
-    made = explained(guest, doubtful=True, probability=0.87, values=bytes([0, 255, 9, 0]))
-    html = browser.get(made.get_absolute_url()).content.decode()
+    xray = read_with_map(guest, doubtful=True, probability=0.87, values=bytes([0, 255, 9, 0]))
+    html = browser.get(xray.get_absolute_url()).content.decode()
     order = ["does not look like a chest X-ray", f"<h1>{UNUSABLE}</h1>", "answer is not shown", '<figure class="film"']
     places = [html.index(text) for text in order]
     assert places == sorted(places)
     assert html.count("does not look like a chest X-ray") == 1
-    assert "Do not rely on the probability" not in html, "there is none on this page"
+    assert "Do not rely on the probability" not in html, "this page shows no probability"
     for text in (
         "not_chest_xray", "What this answer means", "Signs of pneumonia", "87.0", 'class="figure"', 'class="scale"',
         "heatmap.png", "negative",
     ):  # fmt: skip
         assert text not in html, text
-    news = browser.get(f"{made.get_absolute_url()}card/").content.decode().partition('id="news"')[2]
+    news = browser.get(f"{xray.get_absolute_url()}card/").content.decode().partition('id="news"')[2]
     assert UNUSABLE in news
     assert "87.0" not in news
 
 
-def test_a_result_that_is_not_reliable_and_shows_a_probability_warns_of_it(
+def test_an_unreliable_result_warns_against_the_probability_that_it_shows(
     browser: Client, make_department, user
 ) -> None:
     browser.force_login(user)
     department = make_department(reader=user)
     warnings = outside_training(9, "")
-    made = read(None, department=department, warnings=warnings)
+    xray = read(None, department=department, warnings=warnings)
     for group, shown in (("positive", True), ("unusable", False)):
-        made.readings.update(group=group)
-        html = browser.get(made.get_absolute_url()).content.decode()
+        xray.readings.update(group=group)
+        html = browser.get(xray.get_absolute_url()).content.decode()
         assert "The patient was 9 years old" in html
         assert (results.percent(0.913) in html) is shown
         assert ("Do not rely on the probability." in html) is shown
@@ -113,22 +113,22 @@ def test_words_and_colours_follow_the_group_everywhere(
     browser: Client, guest: UUID, probability: float, doubtful: bool, group: str, words: str
 ) -> None:
     study = Study.objects.create(guest=guest, name="ward")
-    about = {"probability": probability, "threshold": 0.8598, "doubtful": doubtful}
-    made, listed = explained(guest, **about), explained(guest, study=study, **about)
+    fields = {"probability": probability, "threshold": 0.8598, "doubtful": doubtful}
+    xray, listed = read_with_map(guest, **fields), read_with_map(guest, study=study, **fields)
     points = {"balanced": 0.8598, "screening": 0.2311}
-    for one in (made, listed):
-        kept = one.reading
-        assert kept
-        kept.operating_points = points
-        kept.group = group_of(probability, 0.8598, points, kept.warnings)
-        kept.save()
+    for one in (xray, listed):
+        reading = one.reading
+        assert reading
+        reading.operating_points = points
+        reading.group = group_of(probability, 0.8598, points, reading.warnings)
+        reading.save()
     home = browser.get("/").content.decode()
     assert tags(home) == [(group, words)]
     assert (results.percent(probability) in home) is not doubtful
     table = browser.get(study.get_absolute_url()).content.decode()
     assert tags(table) == [(group, words)]
     assert (results.percent(probability) in table) is not doubtful
-    page = browser.get(made.get_absolute_url()).content.decode()
+    page = browser.get(xray.get_absolute_url()).content.decode()
     assert f'<header class="answer {group}">' in page
     assert f"<h1>{words}</h1>" in page
     assert ("does not rule pneumonia out" in page) is (group == "negative")
@@ -145,13 +145,13 @@ def test_a_probability_is_never_0_or_100_percent(probability: float, text: str) 
     assert results.percent(probability) == text
 
 
-def test_the_scale_s_parts_make_a_whole_and_its_text_stays_inside() -> None:
+def test_the_parts_of_the_scale_add_up_and_its_text_stays_inside() -> None:
     assert float(results.on_scale(0.3)) + float(results.beyond(0.3)) == results.SCALE
     assert 0 < float(results.on_scale_text(0.0)) < float(results.on_scale_text(1.0)) < results.SCALE
 
 
 def test_time_in_both_queues_is_added_up(guest: UUID) -> None:
-    made = read(guest)
-    made.created_at = made.ingest_started_at - timedelta(seconds=2)
-    assert results.waited(made) == "2.50 s"
+    xray = read(guest)
+    xray.created_at = xray.ingest_started_at - timedelta(seconds=2)
+    assert results.waited(xray) == "2.50 s"
     assert results.waited(image(guest)) == "–"

@@ -18,7 +18,7 @@ from webapp.studies.models import Archive, Image, Study
 pytestmark = pytest.mark.django_db
 
 
-def test_a_study_shows_counts_rows_and_what_could_not_be_unpacked(browser: Client, guest: UUID) -> None:
+def test_a_study_shows_counts_rows_and_zips_that_could_not_be_unpacked(browser: Client, guest: UUID) -> None:
     study = Study.objects.create(guest=guest, name="ward")
     read(guest, study=study, filename="a.jpeg")
     image(guest, study=study, filename="b.jpeg")
@@ -36,7 +36,7 @@ def test_a_study_shows_counts_rows_and_what_could_not_be_unpacked(browser: Clien
     assert "hx-get" in html
 
 
-def test_a_finished_study_asks_no_more(browser: Client, guest: UUID) -> None:
+def test_a_finished_study_stops_polling(browser: Client, guest: UUID) -> None:
     study = Study.objects.create(guest=guest)
     read(guest, study=study)
     for url in (study.get_absolute_url(), f"{study.get_absolute_url()}progress/?wait=30&seen=1"):
@@ -45,7 +45,7 @@ def test_a_finished_study_asks_no_more(browser: Client, guest: UUID) -> None:
         assert "hx-get" not in html
 
 
-def test_a_large_study_has_pages_and_stays_on_the_one_shown(browser: Client, guest: UUID) -> None:
+def test_a_large_study_is_paged_and_polls_the_page_shown(browser: Client, guest: UUID) -> None:
     study = Study.objects.create(guest=guest)
     for number in range(51):
         image(guest, study=study, filename=f"{number:03}.jpeg")
@@ -58,7 +58,7 @@ def test_a_large_study_has_pages_and_stays_on_the_one_shown(browser: Client, gue
     assert "page=2" in re.findall(r'hx-get="([^"]*)"', second)[0]
 
 
-def test_a_study_is_cancelled_with_all_that_wait(browser: Client, guest: UUID) -> None:
+def test_cancelling_a_study_cancels_its_waiting_images(browser: Client, guest: UUID) -> None:
     study = Study.objects.create(guest=guest)
     waiting, done = image(guest, study=study), read(guest, study=study)
     browser.post(f"{study.get_absolute_url()}cancel/")
@@ -68,15 +68,15 @@ def test_a_study_is_cancelled_with_all_that_wait(browser: Client, guest: UUID) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_study_s_progress_is_held_while_as_many_images_are_done_as_the_page_shows(guest: UUID) -> None:
+def test_progress_is_answered_once_more_images_are_done_than_the_page_shows(guest: UUID) -> None:
     study = Study.objects.create(guest=guest, name="ward")
     read(guest, study=study)
     waiting = image(guest, study=study)
     url = f"{study.get_absolute_url()}progress/?wait=20&seen="
 
-    async def scenario(by) -> tuple[str, str]:
-        news = await by.get(f"{url}0")
-        answer = asyncio.create_task(by.get(f"{url}1"))
+    async def scenario(client) -> tuple[str, str]:
+        news = await client.get(f"{url}0")
+        answer = asyncio.create_task(client.get(f"{url}1"))
         await asyncio.sleep(0.5)
         assert not answer.done()
         await Image.objects.filter(pk=waiting.pk).aupdate(status=Status.FAILED, finished_at=timezone.now())

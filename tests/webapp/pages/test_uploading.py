@@ -21,14 +21,14 @@ pytestmark = pytest.mark.django_db
 def test_one_image_leads_to_its_page(browser: Client, guest: UUID, sent, django_capture_on_commit_callbacks) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         answer = upload(browser, ("chest.jpeg", synthetic.xray_jpeg()))
-    made = Image.objects.get()
-    assert (answer.status_code, answer["Location"]) == (302, made.get_absolute_url())
-    assert (made.guest, made.filename, made.status) == (guest, "chest.jpeg", Status.QUEUED)
-    assert sent.ids(dispatch.INGEST) == [made.pk]
+    xray = Image.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, xray.get_absolute_url())
+    assert (xray.guest, xray.filename, xray.status) == (guest, "chest.jpeg", Status.QUEUED)
+    assert sent.ids(dispatch.INGEST) == [xray.pk]
     assert browser.get(answer["Location"]).status_code == 200
 
 
-def test_the_first_upload_of_all_can_be_seen_by_who_sent_it() -> None:
+def test_a_new_guest_can_see_their_first_upload() -> None:
     browser = Client()
     answer = upload(browser, ("chest.jpeg", synthetic.xray_jpeg()))
     assert browser.get(answer["Location"]).status_code == 200
@@ -43,7 +43,7 @@ def test_several_files_and_a_zip_become_a_study(browser: Client) -> None:
     assert answer["Location"] == Archive.objects.get().study.get_absolute_url()
 
 
-def test_patient_name_and_manifest_go_along(browser: Client) -> None:
+def test_patient_name_and_manifest_are_sent_with_the_files(browser: Client) -> None:
     table = SimpleUploadedFile("whose they are.csv", b"file,patient,age\na.jpeg,P-9,2.5\n")
     files = [SimpleUploadedFile(name, synthetic.xray_jpeg()) for name in ("a.jpeg", "b.jpeg")]
     sent = {"files": files, "manifest": table, "patient": "P-7", "name": "ward 3"}
@@ -66,7 +66,7 @@ def synthetic_file(name: str) -> SimpleUploadedFile:
     ("content", "status", "sentence"),
     [(synthetic.text(), 415, "This is a text file"), (synthetic.empty(), 400, "empty")],
 )
-def test_what_is_no_image_is_refused_with_a_sentence(
+def test_a_file_that_is_no_image_is_refused_with_an_explanation(
     browser: Client, content: bytes, status: int, sentence: str
 ) -> None:
     answer = upload(browser, ("notes.jpg", content))
@@ -76,10 +76,10 @@ def test_what_is_no_image_is_refused_with_a_sentence(
 
 
 def test_the_form_reports_an_unreachable_storage(browser: Client, monkeypatch) -> None:
-    def away(*args, **fields):
+    def fail(*args, **fields):
         raise StorageUnavailable("the bucket does not answer")
 
-    monkeypatch.setattr(uploads, "create_image", away)
+    monkeypatch.setattr(uploads, "create_image", fail)
     answer = upload(browser, ("chest.jpeg", synthetic.xray_jpeg()))
     assert answer.status_code == 503
     html = answer.content.decode()
@@ -94,7 +94,7 @@ def test_the_form_reports_an_unreachable_storage(browser: Client, monkeypatch) -
         (Refused("already_finished", "It has ended."), 409, "It has ended."),
     ],
 )
-def test_every_page_says_why_a_service_refuses(
+def test_every_page_says_why_an_action_is_refused(
     browser: Client, guest: UUID, monkeypatch, error: Exception, status: int, sentence: str
 ) -> None:
     def refuse(*args):
@@ -106,7 +106,7 @@ def test_every_page_says_why_a_service_refuses(
     assert sentence in answer.content.decode()
 
 
-def test_signing_out_empties_the_browser_s_cache(admin_client: Client) -> None:
+def test_signing_out_empties_the_browsers_cache(admin_client: Client) -> None:
     answer = admin_client.post("/accounts/logout/")
     assert answer.status_code == 302
     assert answer["Clear-Site-Data"] == '"cache"'
@@ -118,7 +118,7 @@ def test_an_empty_form_is_refused(browser: Client) -> None:
     assert "choose an image" in answer.content.decode()
 
 
-def test_uploads_are_counted_like_the_api_s(browser: Client, monkeypatch) -> None:
+def test_uploads_are_limited_like_those_by_the_api(browser: Client, monkeypatch) -> None:
     from webapp.studies.api.throttles import UploadThrottle
 
     monkeypatch.setattr(UploadThrottle, "THROTTLE_RATES", {"guest": "1/min", "user": "1/min"})
@@ -127,5 +127,5 @@ def test_uploads_are_counted_like_the_api_s(browser: Client, monkeypatch) -> Non
     assert Image.objects.count() == 1
 
 
-def test_a_form_of_another_site_is_refused() -> None:
+def test_a_form_from_another_site_is_refused() -> None:
     assert upload(Client(enforce_csrf_checks=True), ("a.jpeg", synthetic.xray_jpeg())).status_code == 403

@@ -24,7 +24,7 @@ NEPALI = {"Accept-Language": "ne"}
 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
-def test_each_text_is_translated_with_its_values_and_compiled(path: Path) -> None:
+def test_each_text_is_translated_with_its_placeholders_and_compiled(path: Path) -> None:
     entries = polib.pofile(str(path))
     assert [entry.msgid for entry in entries if not entry.translated() or entry.fuzzy] == []
     with path.with_suffix(".mo").open("rb") as file:
@@ -56,7 +56,7 @@ def test_each_code_has_a_sentence() -> None:
     assert known - set(sentences.SENTENCES) == set()
 
 
-def test_english_keeps_the_particulars_of_what_went_wrong() -> None:
+def test_english_keeps_the_details_of_an_error() -> None:
     detail = "The image has 9 pixels."
     with translation.override("en"):
         assert sentences.in_words("image_too_small", detail) == detail
@@ -72,14 +72,14 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for_and_the_api_in_engl
     assert '<html lang="ne">' in page.content.decode()
     assert "अझै तस्बिर छैनन्।" in page.content.decode()
     assert client.get("/images/").headers["Content-Language"] == "en"
-    said = [client.get("/api/v1/images/?status=none", headers=headers).json()["detail"] for headers in ({}, NEPALI)]
-    assert said[0] == said[1]
+    details = [client.get("/api/v1/images/?status=none", headers=headers).json()["detail"] for headers in ({}, NEPALI)]
+    assert details[0] == details[1]
 
 
 @pytest.mark.django_db
-def test_a_result_and_a_failure_are_told_in_nepali(browser: Client, guest: Any) -> None:
-    made = read(guest)
-    html = browser.get(made.get_absolute_url(), headers=NEPALI).content.decode()
+def test_a_result_and_a_failure_are_shown_in_nepali(browser: Client, guest: Any) -> None:
+    xray = read(guest)
+    html = browser.get(xray.get_absolute_url(), headers=NEPALI).content.decode()
     assert "यो निदान होइन।" in html
     assert "तालिमप्राप्त स्वास्थ्यकर्मी" in html
     failed = image(guest, Status.FAILED, error_code="image_truncated", error_detail="The image ends too early.")
@@ -89,7 +89,7 @@ def test_a_result_and_a_failure_are_told_in_nepali(browser: Client, guest: Any) 
 
 
 @pytest.mark.django_db
-def test_a_choice_is_kept_in_the_browser_and_with_the_account(client: Client, user: Any) -> None:
+def test_the_chosen_language_is_stored_in_the_browser_and_the_account(client: Client, user: Any) -> None:
     client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[-1])
     answer = client.post(reverse("looks"), {"language": "ne", "next": "/studies/"})
     assert (answer.status_code, answer.headers["Location"]) == (302, "/studies/")
@@ -113,14 +113,14 @@ def test_colours_are_chosen_without_scripts(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_a_choice_leads_nowhere_else(client: Client) -> None:
+def test_choosing_colours_never_redirects_to_another_site(client: Client) -> None:
     answer = client.post(reverse("looks"), {"theme": "dark", "next": "https://elsewhere.example/"})
     assert answer.headers["Location"] == "/"
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("language", "said"), [("en", "gettext"), ("ne", "यो पहिलो हो।")])
-def test_scripts_get_their_words_by_language(client: Client, language: str, said: str) -> None:
+@pytest.mark.parametrize(("language", "text"), [("en", "gettext"), ("ne", "यो पहिलो हो।")])
+def test_scripts_get_their_words_by_language(client: Client, language: str, text: str) -> None:
     answer = client.get(reverse("javascript-words", args=[language]))
-    assert json.dumps(said).strip('"') in answer.content.decode()
+    assert json.dumps(text).strip('"') in answer.content.decode()
     assert "max-age" in answer.headers["Cache-Control"]
