@@ -15,15 +15,15 @@ PAUSES: list[float] = []
 
 
 def server(*answers, patience=120.0):
-    """A server that gives these answers, one after the other."""
+    """A server that gives these answers one after the other."""
     PAUSES.clear()
-    left = list(answers)
+    remaining = list(answers)
 
     def answer(request):
-        now = left.pop(0)
-        if isinstance(now, Exception):
-            raise now
-        return now
+        response = remaining.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        return response
 
     return Server(URL, "t", patience=patience, transport=httpx.MockTransport(answer), sleep=PAUSES.append)
 
@@ -49,13 +49,13 @@ def test_retry_after_may_be_a_date():
     assert 55 < PAUSES[0] <= 60
 
 
-def test_a_longer_wait_than_the_patience_ends_at_once_with_the_servers_sentence():
+def test_a_wait_longer_than_the_patience_fails_at_once_with_the_servers_message():
     with pytest.raises(Unreachable, match=r"This is daily_limit_reached\. \(daily_limit_reached\)"):
         server(problem(429, "daily_limit_reached", **{"Retry-After": "3600"})).get("/")
     assert not PAUSES
 
 
-def test_the_patience_ends():
+def test_retries_end_with_the_patience():
     with pytest.raises(Unreachable, match="cannot be reached: refused"):
         server(*[BROKEN] * 100, patience=10).get("/")
     assert 3.75 <= sum(PAUSES) <= 10
@@ -67,7 +67,7 @@ def test_a_429_without_a_time_is_not_repeated():
 
 
 @pytest.mark.parametrize(("status", "error"), [(400, Refused), (401, NotSignedIn), (404, Refused), (500, Refused)])
-def test_an_answer_that_stands(status, error):
+def test_final_answers_are_not_retried(status, error):
     with pytest.raises(error):
         server(problem(status, "some_code")).get("/")
     assert not PAUSES
@@ -78,22 +78,22 @@ def test_a_proxys_error_page_is_recognised_by_its_status():
         server(httpx.Response(413, text="<html>")).get("/")
 
 
-def test_a_server_that_has_moved():
+def test_a_redirect_is_reported_with_the_new_address():
     with pytest.raises(Unreachable, match=r"https://new\.example/"):
         server(httpx.Response(301, headers={"Location": "https://new.example/"})).get("/")
 
 
-def test_a_list_is_followed_on_this_server_whatever_it_calls_itself():
-    asked = []
+def test_next_pages_are_requested_from_the_same_server_whatever_their_address():
+    requested = []
 
     def answer(request):
-        asked.append(str(request.url))
-        more = "http://inside:8000/api/v1/studies/?cursor=abc" if len(asked) == 1 else None
-        return httpx.Response(200, json={"next": more, "results": [len(asked)]})
+        requested.append(str(request.url))
+        next_url = "http://inside:8000/api/v1/studies/?cursor=abc" if len(requested) == 1 else None
+        return httpx.Response(200, json={"next": next_url, "results": [len(requested)]})
 
     pages = Server(URL, "t", transport=httpx.MockTransport(answer)).pages("/api/v1/studies/", page_size=1)
     assert list(pages) == [1, 2]
-    assert asked == [f"{URL}/api/v1/studies/?page_size=1", f"{URL}/api/v1/studies/?cursor=abc"]
+    assert requested == [f"{URL}/api/v1/studies/?page_size=1", f"{URL}/api/v1/studies/?cursor=abc"]
 
 
 def test_a_broken_download_starts_again():

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.usefixtures("signed_in")
 
 
 @pytest.fixture
-def images(pretended):
-    """Files that were accepted one by one, by their key."""
+def images(fake_server):
+    """The address and name of each accepted file, by idempotency key."""
     accepted = {}
 
     def answer(request, body):
@@ -24,7 +24,7 @@ def images(pretended):
         accepted.setdefault(key, (request.url.path, name))
         return httpx.Response(202, json={"id": f"id-of-{name}"})
 
-    pretended.answer = answer
+    fake_server.answer = answer
     return accepted
 
 
@@ -36,7 +36,7 @@ def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_what_is_accepted_is_moved_and_what_is_refused_says_why(images, folder):
+def test_accepted_files_are_moved_and_refused_files_get_a_reason(images, folder):
     (folder / "bad.txt").write_text("no image")
     (folder / "a.zip").write_bytes(b"PK\3\4...")
     assert watch(folder) == 1
@@ -49,7 +49,7 @@ def test_what_is_accepted_is_moved_and_what_is_refused_says_why(images, folder):
     assert len(images) == 8
 
 
-def test_a_file_is_sent_once_though_it_stays(images, folder):
+def test_a_file_that_stays_in_the_folder_is_sent_once(images, folder):
     assert watch(folder, "--keep") == watch(folder, "--keep") == 0
     assert len(images) == 7
     assert len(names(folder)) == 7
@@ -62,24 +62,24 @@ def test_a_file_that_was_sent_and_not_yet_moved_is_only_moved(images, folder):
     assert len(names(folder / "sent")) == 7
 
 
-def test_an_upload_that_was_interrupted_is_sent_under_the_same_key(pretended, images, folder):
-    real, keys = pretended.answer, []
+def test_an_interrupted_upload_is_sent_again_with_the_same_key(fake_server, images, folder):
+    real, keys = fake_server.answer, []
 
-    def dies(request, body):
+    def interrupt(request, body):
         keys.append(request.headers["idempotency-key"])
         real(request, body)
         if len(keys) == 3:
             raise KeyboardInterrupt
         return real(request, body)
 
-    pretended.answer = dies
+    fake_server.answer = interrupt
     assert watch(folder) == 0, "ended by the user"
     assert watch(folder) == 0
     assert keys[2] == keys[3]
     assert len(images) == 7
 
 
-def test_a_file_that_grows_is_left_until_it_is_complete(images, folder, monkeypatch):
+def test_a_growing_file_is_left_until_it_is_complete(images, folder, monkeypatch):
     growing, looks = folder / "growing.jpg", []
     growing.write_bytes(b"a")
 
@@ -97,15 +97,15 @@ def test_a_file_that_grows_is_left_until_it_is_complete(images, folder, monkeypa
     assert (folder / "sent" / "growing.jpg").read_bytes() == b"abbb"
 
 
-def test_age_and_view_go_with_each_file(pretended, images, folder):
+def test_age_and_view_are_sent_with_each_file(fake_server, images, folder):
     assert watch(folder, "--age", "3", "--view", "PA") == 0
     assert len(images) == 7
-    for body in (request.content for request in pretended.posts()):
+    for body in (request.content for request in fake_server.posts()):
         assert b'name="age"\r\n\r\n3.0\r\n' in body
         assert b'name="view"\r\n\r\nPA\r\n' in body
 
 
-def test_unfinished_and_hidden_files_are_left(images, folder):
+def test_unfinished_and_hidden_files_are_ignored(images, folder):
     (folder / "x.jpg.part").write_bytes(b"x")
     (folder / ".hidden").write_bytes(b"x")
     watch(folder)
@@ -113,7 +113,7 @@ def test_unfinished_and_hidden_files_are_left(images, folder):
     assert len(images) == 7
 
 
-def test_a_second_file_of_a_name_is_kept_beside_the_first(images, folder):
+def test_a_second_file_of_the_same_name_is_moved_under_a_numbered_name(images, folder):
     watch(folder)
     (folder / "0.jpg").write_bytes(b"another")
     watch(folder)
@@ -121,15 +121,15 @@ def test_a_second_file_of_a_name_is_kept_beside_the_first(images, folder):
     assert len(images) == 8
 
 
-def test_what_concerns_all_files_ends_it_and_moves_none(pretended, folder):
-    pretended.answer = lambda request, body: problem(404, "department_not_found")
+def test_an_error_that_concerns_all_files_ends_watching_and_moves_none(fake_server, folder):
+    fake_server.answer = lambda request, body: problem(404, "department_not_found")
     assert watch(folder, "--department", "nowhere") == 5
     assert len(names(folder)) == 7
     assert not (folder / "refused").exists()
 
 
-def test_a_field_that_is_wrong_is_not_the_files_fault(pretended, folder):
+def test_an_invalid_option_ends_watching_and_refuses_no_file(fake_server, folder):
     wrong = {"code": "invalid_request", "detail": "patient: too long", "errors": {"patient": "too long"}}
-    pretended.answer = lambda request, body: httpx.Response(400, json=wrong)
+    fake_server.answer = lambda request, body: httpx.Response(400, json=wrong)
     assert watch(folder, "--patient", "P" * 200) == 5
     assert len(names(folder)) == 7
