@@ -13,6 +13,7 @@ from ml.errors import BundleError, ImageError
 from webapp.agreement import counting
 from webapp.config.celery import app
 from webapp.dicom.services.uploaded import NotToBeRead
+from webapp.refusals import Refused
 from webapp.retention import services as retention
 from webapp.studies.services import archives, failures, preparation
 from worker.deliver import delivering
@@ -43,7 +44,7 @@ def ingest(self: Any, image_id: str) -> str:
         return "ready"
     except NotToBeRead:
         return "not to be read"
-    except ImageError as error:
+    except (ImageError, Refused) as error:
         failures.fail(image.pk, error.code, error.detail)
         return error.code
     except FileNotFoundError:

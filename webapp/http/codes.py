@@ -22,6 +22,7 @@ STATUSES = {
     "department_not_found": 404,
     "destination_disabled": 409,
     "email_not_verified": 403,
+    "file_damaged": 409,
     "file_empty": 400,
     "file_gone": 409,
     "file_too_large": 413,

@@ -42,7 +42,13 @@ TAGS = {
 #: them.
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))
 #: Further error statuses of some addresses, beyond those that :func:`_add_failures` derives.
-MORE_FAILURES = {"/api/v1/images/{id}/report.pdf": {409}, "/api/v1/studies/{id}/fhir/": {413}}
+MORE_FAILURES = {
+    "/api/v1/images/{id}/preview/": {409},
+    "/api/v1/images/{id}/original/": {409},
+    "/api/v1/images/{id}/input/": {409},
+    "/api/v1/images/{id}/report.pdf": {409},
+    "/api/v1/studies/{id}/fhir/": {413},
+}
 JOB_TOKEN = "X-Job-Token"  # noqa: S105  # a header's name
 #: Patterns of texts that REST Framework accepts: no null character, and at least one visible character if the field
 #: must not be blank.

@@ -2,17 +2,21 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterator
 from pathlib import PurePath
 
 from django.db.models import Prefetch
 from django.utils.crypto import salted_hmac
 
+from webapp.refusals import Refused
 from webapp.reviews.models import Review
 from webapp.studies.choices import ReviewStage, Verdict
-from webapp.studies.files import originals
-from webapp.studies.files.originals import ZipStream
+from webapp.studies.files import stored
+from webapp.studies.files.zip_stream import ZipStream
 from webapp.studies.models import Image
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("file", "verdict", "patient", "readers", "model", "probability", "label", "reviewed_at")
 DISAGREED = "DISAGREED"
@@ -33,8 +37,13 @@ def stream() -> Iterator[bytes]:
     writer.writerow(COLUMNS)
     archive = ZipStream()
     for image in _reviewed():
-        content = originals.read(image)
-        if content is None:
+        try:
+            content = stored.read(image.file.name, image.sha256)
+        except FileNotFoundError:
+            logger.warning("the upload of %s is missing; the export goes on without it", image.pk)
+            continue
+        except Refused:
+            logger.error("the upload of %s is damaged; the export goes on without it", image.pk)
             continue
         name = f"images/{image.pk}{PurePath(str(image.file.name)).suffix}"
         yield from archive.add(name, content)

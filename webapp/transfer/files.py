@@ -49,10 +49,9 @@ def row_files(row: models.Model) -> list[NamedFile]:
         return [NamedFile(str(row.input.name), row.input_sha256)] if row.input else []
     if not isinstance(row, Image):
         return []
-    by_name = {str(row.file.name): NamedFile(str(row.file.name), row.sha256)} if row.file else {}
-    if row.preview:
-        by_name.setdefault(str(row.preview.name), NamedFile(str(row.preview.name)))
-    return list(by_name.values())
+    files = ((row.file.name, row.sha256), (row.preview.name, row.preview_sha256))
+    # An upload may be its own preview.
+    return list(dict.fromkeys(NamedFile(name, sha256) for name, sha256 in files if name))
 
 
 def named_files(source: Source) -> Iterator[list[NamedFile]]:

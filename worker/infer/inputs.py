@@ -1,6 +1,5 @@
 """Load prepared images as arrays, those of the next batch while the device still reads the last one."""
 
-import hashlib
 import io
 import logging
 import os
@@ -14,6 +13,8 @@ from django.db import Error, close_old_connections
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
+from webapp.refusals import Refused
+from webapp.studies.files import stored
 from webapp.studies.models import Reading
 from worker.infer import capacity
 
@@ -93,15 +94,14 @@ class Inputs:
     def _load(self, reading: Reading) -> "Pixels | Away | Damaged | None":
         fields = {"image_id": str(reading.image_id)}
         try:
-            with reading.input.open("rb") as stream:
-                content = stream.read()
-        except (FileNotFoundError, ValueError) as error:
+            content = stored.read(reading.input.name, reading.input_sha256)
+        except FileNotFoundError as error:
             logger.error("input of %s is gone: %s", reading.image_id, error, extra=fields)
             return None
         except OSError as error:
             logger.warning("input of %s cannot be had now: %s", reading.image_id, error, extra=fields)
             return Away()
-        if reading.input_sha256 not in ("", hashlib.sha256(content).hexdigest()):
+        except Refused:
             logger.error("input of %s is damaged", reading.image_id, extra=fields)
             return Damaged()
         try:

@@ -18,6 +18,7 @@ from ml.pictures import decode, dicom, xray
 from ml.pictures.preprocess import Preprocessing, brightness, to_input
 from webapp.dicom.services import uploaded
 from webapp.storage.media import media
+from webapp.studies.files import stored
 from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
 from worker import bundle
@@ -49,9 +50,9 @@ def prepare(image: Image) -> Prepared:
 
     Raises:
         BundleError: a model's description cannot be read.
-        ImageError: the upload cannot be read, differs from what was uploaded (``file_damaged``), or needs more memory
-            than this process may use (``out_of_memory``).
+        ImageError: the upload cannot be read, or needs more memory than this process may use (``out_of_memory``).
         OSError: the storage cannot read or write a file.
+        Refused: the upload is not what was stored (``file_damaged``).
     """
     try:
         return _prepare(image)
@@ -60,11 +61,7 @@ def prepare(image: Image) -> Prepared:
 
 
 def _prepare(image: Image) -> Prepared:
-    with image.file.open("rb") as stream:
-        content = stream.read()
-    sha256 = hashlib.sha256(content).hexdigest()
-    if image.sha256 not in ("", sha256):
-        raise ImageError("file_damaged", "The stored file is not what was uploaded. Please upload it again.")
+    content = stored.read(image.file.name, image.sha256)
     header_warnings = _from_header(image, content) if dicom.is_dicom(content) else []
     decoded = decode.read(content)
     picture = decoded.image
@@ -88,7 +85,7 @@ def _prepare(image: Image) -> Prepared:
             preview = default_storage.save(f"previews/{folder}/{name}.jpg", ContentFile(smaller()))
         mean = brightness(found.image)
     return Prepared(
-        sha256=sha256,
+        sha256=image.sha256 or hashlib.sha256(content).hexdigest(),
         width=width,
         height=height,
         inputs=inputs,

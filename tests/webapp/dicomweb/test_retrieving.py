@@ -149,6 +149,7 @@ def test_metadata_of_a_damaged_file_come_from_the_database(scanner, store, probl
     image = Image.objects.get()
     default_storage.delete(image.file.name)
     default_storage.save(image.file.name, ContentFile(b"no DICOM"))
+    Image.objects.update(sha256="")
     (found,) = json.loads(b"".join(scanner.get(f"{url}/metadata").streaming_content))
     assert found["00080018"]["Value"] == [image.instance_uid]
     problem(scanner.get(f"{url}/frames/1"), 400, "image_corrupt")

@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 
 from tests import synthetic
+from tests.damage import flip_a_bit
 from webapp.accounts.identity import Identity
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Reading
@@ -23,14 +24,6 @@ from worker.infer import reader
 pytestmark = pytest.mark.usefixtures("installed")
 GUEST = Identity(guest=uuid4())
 JPEG = synthetic.xray_jpeg(size=(300, 200))
-
-
-def flip_a_bit(name: str) -> None:
-    """Damage a file as a disk does: its length stays the same."""
-    path = Path(default_storage.path(name))
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 @pytest.fixture

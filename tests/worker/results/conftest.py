@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def dicom_image(department: Department, upload: Callable[..., Image]) -> Callabl
         data = dcmread(io.BytesIO(content))
         columns: dict[str, Any] = {
             "guest": None, "department": department, "filename": "IM1", "width": 64, "height": 64, "group": group,
-            "sha256": f"{number:064}", "instance_uid": data.SOPInstanceUID, "status": Status.SUCCEEDED,
+            "sha256": sha256(content).hexdigest(), "instance_uid": data.SOPInstanceUID, "status": Status.SUCCEEDED,
             "finished_at": timezone.now(), **fields,
         }  # fmt: skip
         image = upload(content, **columns)

@@ -170,6 +170,7 @@ def test_a_missing_or_invalid_file_is_given_up(dicom_image, make_revision):
     with pytest.raises(ObsoleteError):
         making.make(revision)
     image.file.storage.save(image.file.name, io.BytesIO(b"no DICOM at all"))
+    image.sha256 = ""
     with pytest.raises(NotDeliveredError) as refused:
         making.make(revision)
     assert refused.value.permanent

@@ -3,9 +3,7 @@
 import io
 from typing import TYPE_CHECKING
 
-from django.core.files.storage import default_storage
-
-from webapp.studies.files import heatmaps
+from webapp.studies.files import heatmaps, stored
 from webapp.studies.models import Image
 
 if TYPE_CHECKING:
@@ -16,15 +14,18 @@ SIDE = 900
 
 
 def of(image: Image, *, with_map: bool) -> "list[Picture]":
-    """The X-ray and, if there is a map, the X-ray with the map over it; empty if the file is gone."""
+    """The X-ray and, if there is a map, the X-ray with the map over it; empty if the file is gone.
+
+    Raises:
+        Refused: ``file_damaged``.
+    """
     # Imported here, because few requests need it and every process would start more slowly.
     from PIL import Image as Pictures
     from PIL import ImageOps
 
     try:
-        with default_storage.open(str(image.preview.name)) as file:
-            content = file.read()
-    except (FileNotFoundError, ValueError):
+        content = stored.read(image.preview.name, image.preview_sha256)
+    except FileNotFoundError:
         return []
     with Pictures.open(io.BytesIO(content)) as opened:
         plain = ImageOps.exif_transpose(opened).convert("L")

@@ -11,8 +11,9 @@ from django.utils.crypto import salted_hmac
 from deidentify import copies
 from deidentify.child import Child
 from deidentify.errors import NotCleanedError
-from webapp.studies.files import originals
-from webapp.studies.files.originals import ZipStream
+from webapp.refusals import Refused
+from webapp.studies.files import stored
+from webapp.studies.files.zip_stream import ZipStream
 from webapp.studies.models import Image, Study
 
 #: Number of rows per query.
@@ -63,7 +64,9 @@ def _images(study: Study) -> Iterator[Image]:
 def _content(image: Image) -> bytes:
     if not hasattr(image, "instance"):
         raise NotCleanedError("not_dicom", "The image did not come as a DICOM file, or has not been prepared.")
-    content = originals.read(image)
-    if content is None:
-        raise NotCleanedError("file_missing", "The uploaded file is missing or damaged.")
-    return content
+    try:
+        return stored.read(image.file.name, image.sha256)
+    except FileNotFoundError:
+        raise NotCleanedError("file_missing", "The uploaded file is missing.") from None
+    except Refused as damaged:
+        raise NotCleanedError(damaged.code, "The uploaded file is damaged.") from None

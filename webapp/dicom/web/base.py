@@ -6,7 +6,6 @@ from functools import cached_property
 from urllib.parse import quote
 
 from django.core.files import File
-from django.core.files.storage import default_storage
 from django.db.models import QuerySet
 from django.http import Http404
 from django.urls import reverse
@@ -21,6 +20,7 @@ from webapp.dicom.models import ResultObject
 from webapp.dicom.web import result_files
 from webapp.dicom.web.attributes import INSTANCE, LEVELS, Row, key
 from webapp.refusals import Refused
+from webapp.studies.files import stored
 from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
 
@@ -62,31 +62,35 @@ class Retrievable:
         """The transfer syntax of its file."""
         return RESULT_SYNTAX if isinstance(self.row, ResultObject) else self.row.instance.transfer_syntax
 
-    def open(self, seconds: float) -> File | None:
-        """Open its file. None if the file is gone, or is not made within ``seconds``."""
+    def open(self, seconds: float) -> File | Refused:
+        """Open its file, whose hash is compared first. If it is not made within ``seconds``, is gone or is damaged,
+        return the refusal instead.
+        """
         if isinstance(self.row, ResultObject):
-            return result_files.open_file(self.row, seconds)
+            return result_files.open_file(self.row, seconds) or not_made_yet()
         try:
-            return default_storage.open(str(self.row.file.name))
+            return stored.opened(self.row.file.name, self.row.sha256)
         except FileNotFoundError:
-            return None
-
-    def missing(self) -> Refused:
-        """The error for an instance without a file."""
-        if isinstance(self.row, ResultObject):
-            return Refused("not_made_yet", "This object does not exist yet. Please try again in a moment.")
-        return Refused("file_gone", "The file of this instance is missing.")
+            return Refused("file_gone", "The file of this instance is missing.")
+        except Refused as damaged:
+            return damaged
 
 
-def files(retrievables: Sequence[Retrievable]) -> Iterator[tuple[Retrievable, File | None]]:
-    """Yield instances with their files, one after the other. If one is not made in time, do not wait for any other."""
+def not_made_yet() -> Refused:
+    return Refused("not_made_yet", "This object does not exist yet. Please try again in a moment.")
+
+
+def files(retrievables: Sequence[Retrievable]) -> Iterator[tuple[Retrievable, File | Refused]]:
+    """Yield instances with their files, or why they have none, one after the other. If one is not made in time, do not
+    wait for any other.
+    """
     seconds = result_files.MAX_WAIT
     for start in range(0, len(retrievables), BATCH):
         batch = retrievables[start : start + BATCH]
         result_files.ask_for([instance.row for instance in batch if isinstance(instance.row, ResultObject)])
         for instance in batch:
             file = instance.open(seconds)
-            if file is None and isinstance(instance.row, ResultObject):
+            if instance.is_made and isinstance(file, Refused):
                 seconds = 0
             yield instance, file
 
@@ -126,13 +130,13 @@ class DicomWebView(APIView):
 
         Raises:
             Http404: there is none.
-            Refused: ``file_gone`` or ``not_made_yet``.
+            Refused: ``file_damaged``, ``file_gone`` or ``not_made_yet``.
         """
         instance = self.instances()[0]
         self.record_access([instance], action)
         [(_, file)] = files([instance])
-        if file is None:
-            raise instance.missing()
+        if isinstance(file, Refused):
+            raise file
         return instance, file
 
     def url(self, *uids: str) -> str:

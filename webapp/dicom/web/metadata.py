@@ -7,6 +7,7 @@ from django.core.files import File
 
 from webapp.dicom.web import headers
 from webapp.dicom.web.attributes import ATTRIBUTES, Row, to_json
+from webapp.refusals import Refused
 
 #: Bytes of a binary value above which it is replaced by its URL.
 BULK = 1024
@@ -15,14 +16,14 @@ PIXELS = 0x7FE00000
 UTF_8 = {"vr": "CS", "Value": ["ISO_IR 192"]}
 
 
-def of(row: Row, file: File | None, bulk: str) -> str:
-    """The metadata of an instance, from the database if its file cannot be parsed or does not exist.
+def of(row: Row, file: File | Refused, bulk: str) -> str:
+    """The metadata of an instance, from the database if its file cannot be parsed, is damaged or does not exist.
 
     Args:
         bulk: the URL of binary values, without the tag.
     """
     try:
-        if file is None:
+        if isinstance(file, Refused):
             raise headers.Unreadable
         with file:
             header = headers.read(file)

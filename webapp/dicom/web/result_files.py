@@ -12,6 +12,7 @@ from django.core.files.storage import default_storage
 from webapp.dicom.models import ResultObject
 from webapp.dicom.results import file_name
 from webapp.studies import dispatch
+from webapp.studies.files import stored
 
 logger = logging.getLogger(__name__)
 
@@ -34,4 +35,4 @@ def open_file(result_object: ResultObject, seconds: float) -> File | None:
             logger.warning("the %s of image %s was not made in time", result_object.modality, result_object.image_id)
             return None
         time.sleep(POLL_SECONDS)
-    return default_storage.open(name)
+    return stored.opened(name, "")

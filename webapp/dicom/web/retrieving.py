@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from webapp.audit.models import Action
 from webapp.dicom.web import accepting, frames, headers, metadata, multipart
-from webapp.dicom.web.base import DicomWebView, Retrievable, files
+from webapp.dicom.web.base import DicomWebView, Retrievable, files, not_made_yet
 from webapp.refusals import Refused
 from webapp.studies.files import responses
 
@@ -36,16 +36,16 @@ class Retrieve(DicomWebView):
         parts = self._parts(instances)
         first = next(parts, None)  # read now, so that an error becomes a response
         if first is None:
-            raise instances[0].missing()
+            raise not_made_yet()
         return multipart.related(chain([first], parts), accepting.DICOM)
 
     def _parts(self, instances: list[Retrievable]) -> Iterator[multipart.ResponsePart]:
         for instance, file in files(instances):
-            if file:
+            if isinstance(file, File):
                 kind = f"{accepting.DICOM}; transfer-syntax={instance.syntax}"
                 yield multipart.ResponsePart(kind, _blocks(file), self.url(*instance.uids))
             elif not instance.is_made:  # result objects that cannot be made are left out
-                raise instance.missing()
+                raise file
 
 
 class Instance(Retrieve):
@@ -135,7 +135,7 @@ class Rendered(DicomWebView):
         kind = mimetypes.guess_type(name)[0] or ""
         _require(request, kind)
         self.record_access([instance], Action.VIEW)
-        return responses.picture(request, name, image.sha256)
+        return responses.picture(request, name, image.preview_sha256)
 
     def _result_picture(self, request: Request) -> HttpResponseBase:
         """The result's picture as a JPEG."""

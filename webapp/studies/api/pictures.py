@@ -37,8 +37,11 @@ class ImageFile(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
         record(identities.identify(request), Action.DOWNLOAD, image, file=self.kind)
-        file = image.preview if self.kind == "preview" else image.reading and image.reading.input
-        return responses.picture(request, str(file.name) if file else "", image.sha256)
+        return responses.picture(request, *self.file(image))
+
+    def file(self, image: Image) -> tuple[str | None, str]:
+        """The name of the file in the storage, and its hash."""
+        return image.preview.name, image.preview_sha256
 
 
 class ImageOriginal(APIView):
@@ -51,7 +54,7 @@ class ImageOriginal(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk, permissions.may_see_original)
         record(identities.identify(request), Action.DOWNLOAD, image, file="original")
-        response = responses.picture(request, str(image.file.name or ""), image.sha256)
+        response = responses.picture(request, image.file.name, image.sha256)
         response.headers["Content-Disposition"] = str(content_disposition_header(True, image.filename))
         return response
 
@@ -60,6 +63,10 @@ class ImageInput(ImageFile):
     """The exact input of the image's primary model."""
 
     kind = "input"
+
+    def file(self, image: Image) -> tuple[str | None, str]:
+        reading = image.reading
+        return (reading.input.name, reading.input_sha256) if reading else (None, "")
 
 
 class ImageHeatmap(APIView):

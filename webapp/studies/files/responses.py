@@ -13,6 +13,8 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
+from webapp.studies.files import stored
+
 #: Bytes that are read from the storage, and sent, at a time.
 BLOCK = 2**16
 
@@ -71,37 +73,37 @@ def _content(response: HttpResponse | FileResponse) -> bytes:
     return content
 
 
-def picture(request: Any, name: str, sha256: str) -> HttpResponseBase:
-    """Return a stored picture.
+def picture(request: Any, name: str | None, sha256: str) -> HttpResponseBase:
+    """Return a stored picture, whose hash is compared first.
 
-    With ``X_ACCEL_PREFIX`` the response has only the file's name, and nginx sends the file, which takes no time in this
-    process. Files in a storage that nginx cannot read are sent from here even then.
+    With ``X_ACCEL_PREFIX`` the response has only the file's name, and nginx sends the file, which takes little time in
+    this process. Files in a storage that nginx cannot read are sent from here even then.
 
     Args:
         request: Django's or REST Framework's request.
         name: the name of the stored file; empty if there is none.
-        sha256: the hash of the upload that the picture was made from.
+        sha256: the file's hash in its row; empty if the row has none.
 
     Raises:
         Http404: there is no such file.
+        Refused: ``file_damaged``.
     """
     if not name:
         raise Http404
-    return cached(request, f"{name} {sha256}", lambda: _file(name))
+    return cached(request, f"{name} {sha256}", lambda: _file(name, sha256))
 
 
-def _file(name: str) -> HttpResponseBase:
+def _file(name: str, sha256: str) -> HttpResponseBase:
+    try:
+        file = stored.opened(name, sha256)
+    except FileNotFoundError:
+        raise Http404 from None
     if settings.X_ACCEL_PREFIX and isinstance(default_storage, FileSystemStorage):
-        if not default_storage.exists(name):  # a quick check on the local disk: nginx would answer with an HTML page
-            raise Http404
+        file.close()
         kind, _ = mimetypes.guess_type(name)
         response = HttpResponse(content_type=kind or "application/octet-stream")
         response.headers["X-Accel-Redirect"] = f"{settings.X_ACCEL_PREFIX.rstrip('/')}/{quote(name)}"
         return response
-    try:
-        file = default_storage.open(name)
-    except FileNotFoundError:
-        raise Http404 from None
     streamed = FileResponse(file)
     streamed.block_size = BLOCK
     return streamed

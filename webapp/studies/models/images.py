@@ -164,6 +164,11 @@ class Image(Sent, RequestIdMixin):
         """The primary reading once it has a result."""
         return self.result_in(self.reading) if self.status == Status.SUCCEEDED else None
 
+    @property
+    def preview_sha256(self) -> str:
+        """The preview's hash, if the upload is its own preview; empty for other previews, which have none."""
+        return self.sha256 if self.preview == self.file else ""
+
     def result_in(self, reading: "Reading | None") -> "Reading | None":
         """Return the given primary reading once it has a result. Unlike :attr:`result`, this needs no query."""
         done = self.status == Status.SUCCEEDED and reading and reading.state == ReadingState.SUCCEEDED

@@ -10,6 +10,8 @@ from pydicom import Dataset
 
 from webapp.dicom.models import Revision
 from webapp.dicom.results import PICTURE, REPORT, file_name, has_picture
+from webapp.refusals import Refused
+from webapp.studies.files import stored
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.deliver.dicom import picture, rejection, report, source
 
@@ -26,17 +28,20 @@ def make(revision: Revision, *, reports: bool = True, pictures: bool = True) -> 
         pictures: whether to include pictures.
 
     Raises:
-        NotDeliveredError: the image's file cannot be read as DICOM.
+        NotDeliveredError: the image's file is damaged, or cannot be read as DICOM.
         ObsoleteError: the image's file no longer exists.
         OSError: the storage cannot be reached.
     """
     image = revision.image
     try:
-        with image.file.open("rb") as stream:
+        with stored.opened(image.file.name, image.sha256) as stream:
             data = source.read(stream)
-        preview = _preview(revision) if pictures and has_picture(revision) else b""
+        shown = pictures and has_picture(revision)
+        preview = stored.read(image.preview.name, image.preview_sha256) if shown else b""
     except FileNotFoundError:
         raise ObsoleteError("its image's file is gone") from None
+    except Refused as damaged:
+        raise NotDeliveredError(f"{damaged.code}: its image's file is damaged", permanent=True) from None
     predecessor = image.revisions.filter(number=revision.number - 1).select_related("image__instance").first()
     objects: list[Dataset] = []
     rejected: list[Dataset] = []
@@ -78,8 +83,3 @@ def keep(revision_id: UUID) -> int:
         contents[name].save_as(content, enforce_file_format=True)
         default_storage.save(name, ContentFile(content.getvalue()))
     return len(missing)
-
-
-def _preview(revision: Revision) -> bytes:
-    with revision.image.preview.open("rb") as stream:
-        return bytes(stream.read())

@@ -1,32 +1,10 @@
-"""Read uploaded files, and write a ZIP of many files while it is sent."""
+"""Write a ZIP of many files while it is sent."""
 
-import hashlib
-import logging
 import zipfile
 from collections.abc import Iterator
 
-from django.core.files.storage import default_storage
-
-from webapp.studies.models import Image
-
-logger = logging.getLogger(__name__)
-
 #: Bytes of a file that are sent at a time.
 PART = 64 * 2**10
-
-
-def read(image: Image) -> bytes | None:
-    """Return an image's uploaded file. Return None and log it if the file is missing or has changed."""
-    try:
-        with default_storage.open(str(image.file.name)) as source:
-            content: bytes = source.read()
-    except FileNotFoundError:
-        logger.warning("the upload of %s is missing; the export goes on without it", image.pk)
-        return None
-    if image.sha256 not in ("", hashlib.sha256(content).hexdigest()):
-        logger.error("the upload of %s is damaged; the export goes on without it", image.pk)
-        return None
-    return content
 
 
 class _Sink:
