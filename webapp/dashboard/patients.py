@@ -77,7 +77,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A patient and their images, oldest first."""
     found, identity = _patient(request, pk), identities.identify(request)
-    images: Any = Image.objects.filter(patient=found).select_related("study").prefetch_related("readings")
+    images: Any = found.images.select_related("study").prefetch_related("readings")
     context = {
         **_page(request, images, "created_at"),
         "patient": found,
@@ -86,8 +86,6 @@ def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
         "may_search_pacs": found.department and permissions.may_search_pacs(identity, found.department),
     }
     record(identity, Action.VIEW, found)
-    for image in context["rows"]:
-        image.patient = found  # needed for the age of some images
     return render(request, "dashboard/patient.html", context)
 
 
