@@ -30,14 +30,14 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
 
 @pytest.fixture(scope="session")
 def built() -> Callable[..., keras.Model]:
-    """:func:`ml.networks.architectures.build`, but each network of a size is built once for all tests: the large ones
-    take seconds. Their weights are whatever the last test left."""
+    """Return :func:`ml.networks.architectures.build`, building each network of a size once for all tests: large ones
+    take seconds. Their weights stay as the last test left them."""
     return functools.cache(architectures.build)
 
 
 @pytest.fixture(scope="session")
 def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the data set's: ``NORMAL`` and ``PNEUMONIA``, six synthesised images each, of six patients."""
+    """A folder like the data set: ``NORMAL`` and ``PNEUMONIA`` with six synthetic images each, of six patients."""
     from tests import synthetic
 
     folder = tmp_path_factory.mktemp("xrays")
@@ -45,7 +45,7 @@ def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / label).mkdir()
         for number in range(6):
             series = "IM" if number < 3 else "NORMAL2-IM"
-            # Numbers of which the seeds in the tests hold out some and not all.
+            # With these numbers, the seeds of the tests hold out some of the patients and not all.
             name = f"{series}-{number:04d}-0001" if label == "NORMAL" else f"person{number + 4}_virus_{number}"
             seed = number + (100 if label == "NORMAL" else 0)
             (folder / label / f"{name}.jpeg").write_bytes(synthetic.xray_jpeg(seed, (180, 150)))

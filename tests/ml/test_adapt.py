@@ -1,4 +1,4 @@
-"""The last layer adapted to another place's images, on hidden layers that are made up."""
+"""Adapting the last layer to another hospital's images, tested with synthetic hidden layers."""
 
 import csv
 from pathlib import Path
@@ -27,40 +27,40 @@ ODDS = 2 * TRUTH - 1 + RNG.normal(0, 0.7, COUNT)
 PATIENTS = np.array([f"p{number}" for number in range(COUNT)])
 
 
-def shown(patients: np.ndarray = PATIENTS, truth: np.ndarray = TRUTH) -> Validation:
-    """Images as they are; nothing looks at what they show."""
+def validation(patients: np.ndarray = PATIENTS, truth: np.ndarray = TRUTH) -> Validation:
+    """A validation of unchanged images. Nothing looks at their pixels."""
     same = np.full(COUNT, "large")
     return Validation(np.zeros((COUNT, 1, 1), np.uint8), truth, np.full(COUNT, "plain"), same, patients, same)
 
 
 @pytest.fixture(autouse=True)
 def few_strengths(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them take seconds."""
+    """Try only two strengths: all of them take seconds."""
     monkeypatch.setattr(correction, "STRENGTHS", (0.0, 1.0))
 
 
-def test_a_shift_that_is_linear_in_the_hidden_layer_is_taken_back() -> None:
-    found = adapt.compare(shown(), ODDS + 3 * HIDDEN[:, 0] - 2 * HIDDEN[:, 1], HIDDEN, 100)
+def test_a_shift_that_is_linear_in_the_hidden_layer_is_corrected() -> None:
+    found = adapt.compare(validation(), ODDS + 3 * HIDDEN[:, 0] - 2 * HIDDEN[:, 1], HIDDEN, 100)
     assert found.better
     assert found.differences["roc_auc"]["interval"][0] > 0.05
     assert found.differences["brier"]["interval"][1] < -0.02
     assert "ROC AUC" in found.text()
 
 
-def test_nothing_is_better_where_nothing_is_to_be_gained() -> None:
-    assert not adapt.compare(shown(), ODDS, HIDDEN, 100).better
+def test_adapting_is_not_better_if_there_is_nothing_to_gain() -> None:
+    assert not adapt.compare(validation(), ODDS, HIDDEN, 100).better
 
 
-def test_a_patient_is_never_on_both_sides() -> None:
-    """The hidden layer says who it is and nothing else: it helps only whoever has seen the patient's other image."""
+def test_a_patient_is_never_in_training_and_test() -> None:
+    """The hidden layer identifies the patient and nothing else. It helps only a fit on the patient's other image."""
     pairs = np.arange(COUNT) // 2
-    faces = np.eye(COUNT // 2)[pairs]
+    identities = np.eye(COUNT // 2)[pairs]
     truth = TRUTH[pairs]
-    found = adapt.compare(shown(PATIENTS[pairs], truth), RNG.normal(0, 1, COUNT), faces, 100)
+    found = adapt.compare(validation(PATIENTS[pairs], truth), RNG.normal(0, 1, COUNT), identities, 100)
     assert found.differences["roc_auc"]["value"] < 0.1
 
 
-def test_the_gain_over_calibrating_is_measured_by_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gain_over_calibrating_is_measured_over_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere_adapted, "DRAWS", 4)
     unknown = np.where(np.arange(COUNT) % 20 == 0, -1, TRUTH)
     found = elsewhere_adapted.adapted(unknown, ODDS + 3 * HIDDEN[:, 0], HIDDEN, PATIENTS, (80,))["80"]
@@ -91,7 +91,7 @@ def test_the_new_layer_gives_the_corrected_answers_through_the_engine(random_bun
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fifty images of each class, as the service exports them."""
+    """Fifty images of each class, in the service's export format."""
     folder = tmp_path_factory.mktemp("verdicts")
     with (folder / "reviews.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -105,34 +105,34 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("better", [True, False])
 @pytest.mark.long
-def test_the_command_writes_a_whole_bundle_where_it_is_better_and_nothing_else(
+def test_the_command_writes_a_complete_bundle_only_if_it_is_better(
     better: bool, random_bundle: Bundle, verdicts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(adapt.Comparison, "better", better)
     monkeypatch.setattr(correction, "STRENGTHS", (1.0,))
     output = tmp_path / "new"
-    call = ["adapt", "--model", str(random_bundle.path), "--verdicts", str(verdicts),
+    arguments = ["adapt", "--model", str(random_bundle.path), "--verdicts", str(verdicts),
             "--output", str(output), "--version", "1.0.0"]  # fmt: skip
-    assert cli.main(call) == 0
-    said = capsys.readouterr().out
-    assert "100 images of 100 patients" in said
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "100 images of 100 patients" in printed
     assert output.exists() == better
-    assert ("Calibration alone is the better choice" in said) != better
+    assert ("Calibration alone is the better choice" in printed) != better
     if better:
-        made = Bundle.read(output)
-        assert made.id == "random-adapted-1.0.0"
-        assert made.meta["adapted_from"] == random_bundle.id
-        assert made.meta["held_out"]["groups"]["plain, large"]["n"] == 100
+        new = Bundle.read(output)
+        assert new.id == "random-adapted-1.0.0"
+        assert new.meta["adapted_from"] == random_bundle.id
+        assert new.meta["held_out"]["groups"]["plain, large"]["n"] == 100
         assert "Adapted to one place" in (output / "MODEL_CARD.md").read_text()
-        changed = {name for name, values in made.weights().items() if (values != random_bundle.weights()[name]).any()}
+        changed = {name for name, values in new.weights().items() if (values != random_bundle.weights()[name]).any()}
         assert changed == {"probabilities/kernel", "probabilities/bias"}
-        assert cli.main(call) == 2, "a bundle is never overwritten"
+        assert cli.main(arguments) == 2, "a bundle is never overwritten"
 
 
 def test_too_few_images_are_refused(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     few = [data.Sample(xrays / "x.jpeg", label, f"p{number}") for number in range(50) for label in (0, 1)]
-    for samples in (few[:-1], [data.Sample(one.path, one.label, one.patient[:1]) for one in few]):
+    for samples in (few[:-1], [data.Sample(sample.path, sample.label, sample.patient[:1]) for sample in few]):
         with pytest.raises(ValueError, match="adapting needs 50 images of 10 patients in each class"):
             adapt.adapt(random_bundle, samples, tmp_path / "new", version="1.0.0")
     assert not (tmp_path / "new").exists()

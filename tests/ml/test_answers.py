@@ -16,7 +16,7 @@ def meta(version: str) -> dict:
 
 
 @pytest.mark.parametrize("version", ["1.2.0", "1.3.0", "1.4.0"])
-def test_the_shares_are_those_that_the_bundle_measured(version):
+def test_the_shares_are_those_measured_in_the_bundle(version):
     found, points = answers.shares(meta(version)), meta(version)["held_out"]["points"]
     sick, well = found["pneumonia"], found["normal"]
     assert sick["positive"] == points["balanced"]["all"]["recall"]
@@ -24,13 +24,13 @@ def test_the_shares_are_those_that_the_bundle_measured(version):
     for shares in (sick, well):
         assert sum(shares[group] for group in ("positive", "unclear", "negative")) == pytest.approx(1)
         assert min(shares.values()) >= 0
-    # The data set's own numbers of held-out files; the bundle gives each twice, as it is and changed.
+    # The data set's numbers of held-out files. The bundle counts each file twice: unchanged and changed.
     by_cause = meta(version)["held_out"]["subgroups"]
-    of = {name: sum(about["n"] for cause, about in by_cause.items() if name in cause) for name in ("pneum", "normal")}
-    assert (2 * sick["images"], 2 * well["images"]) == (of["pneum"], of["normal"])
+    sums = {name: sum(row["n"] for key, row in by_cause.items() if name in key) for name in ("pneum", "normal")}
+    assert (2 * sick["images"], 2 * well["images"]) == (sums["pneum"], sums["normal"])
 
 
-def test_a_bundle_that_was_not_measured_so_tells_nothing():
+def test_there_are_no_shares_without_both_operating_points():
     for point in ("balanced", "screening"):
         without = copy.deepcopy(meta("1.2.0"))
         del without["held_out"]["points"][point]
@@ -38,7 +38,7 @@ def test_a_bundle_that_was_not_measured_so_tells_nothing():
     assert answers.shares({}) == {}
 
 
-def test_accuracies_that_tell_no_numbers_tell_nothing():
+def test_there_are_no_shares_if_accuracies_do_not_determine_the_counts():
     even = {"n": 100, "accuracy": 0.9, "recall": 0.9, "specificity": 0.9}
     both = {"all": even, "plain": even}
     assert answers.shares({"held_out": {"points": {"balanced": both, "screening": both}}}) == {}

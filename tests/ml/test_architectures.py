@@ -1,4 +1,4 @@
-"""The networks are those that the report describes."""
+"""The networks are as the report describes them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_vgg16_has_exactly_the_reports_parameters(vgg16: keras.Model) -> None:
     assert vgg16.output_shape == (None, 2)
 
 
-def test_freezing_leaves_the_later_blocks_and_the_head(vgg16: keras.Model) -> None:
+def test_freezing_leaves_later_blocks_and_the_head_trainable(vgg16: keras.Model) -> None:
     architectures.freeze_blocks(vgg16, 3)
     frozen = {layer.name[:6] for layer in vgg16.layers if layer.weights and not layer.trainable}
     free = {layer.name[:6] for layer in vgg16.layers if layer.weights and layer.trainable}
@@ -43,12 +43,12 @@ def test_imagenet_weights_reach_every_convolution(vgg16: keras.Model, tmp_path) 
             np.testing.assert_array_equal(expected, loaded)
 
 
-def test_an_unknown_name_lists_the_known() -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="known: cnn, densenet121, inceptionv3, resnet50, vgg16"):
         architectures.build("vgg99")
 
 
-#: Parameters as counted by hand or published (convolutions as Keras reports them, plus the head), blocks, a small size.
+#: Parameters counted by hand or published (convolutions as Keras reports them, plus the head), blocks, a small size.
 NETWORKS = {
     "cnn": (813_217, 2, 64),
     "resnet50": (23_587_712 + 2049 * 512 + 513 * 2, 5, 64),
@@ -71,7 +71,7 @@ def network(built: Callable[..., keras.Model]) -> Network:
 
 
 def count(layer: keras.layers.Layer) -> int:
-    """A layer's parameters from what it is, not from its variables."""
+    """A layer's number of parameters, from its settings and not from its variables."""
     channels = layer.input.shape[-1] if not isinstance(layer.input, list) else 0
     match layer:
         case keras.layers.Conv2D():
@@ -97,13 +97,13 @@ def test_each_network_has_exactly_its_parameters_and_two_outputs(name: str, netw
     assert model.output_shape == (None, 2)
 
 
-def test_the_cnns_two_outputs_are_one_and_its_complement(network: Network) -> None:
+def test_the_cnns_outputs_are_a_probability_and_its_complement(network: Network) -> None:
     assert architectures.CNN_PARAMETERS == 813_217
     inputs = np.random.default_rng(0).uniform(-2, 2, (5, 64, 64, 3)).astype("float32")
     model = network("cnn")
     outputs = np.asarray(model(inputs))
-    one = np.asarray(keras.Model(model.input, model.get_layer("pneumonia").output)(inputs))
-    np.testing.assert_allclose(outputs, np.concatenate([1 - one, one], axis=1), atol=1e-6)
+    probability = np.asarray(keras.Model(model.input, model.get_layer("pneumonia").output)(inputs))
+    np.testing.assert_allclose(outputs, np.concatenate([1 - probability, probability], axis=1), atol=1e-6)
     assert len(np.unique(outputs[:, 1])) == 5
 
 
@@ -117,17 +117,17 @@ def test_a_size_that_a_network_cannot_take_is_refused(name: str, size: int | Non
 
 
 @pytest.mark.parametrize("name", ["cnn", *LARGE])
-def test_blocks_freeze_in_order_and_the_head_never(name: str, network: Network) -> None:
+def test_blocks_are_frozen_in_order_and_the_head_never(name: str, network: Network) -> None:
     model, blocks = network(name), NETWORKS[name][1]
     before: set[str] = set()
     for frozen in range(1, blocks + 1):
         architectures.freeze_blocks(model, frozen)
-        now = {layer.name for layer in model.layers if layer.weights and not layer.trainable}
-        assert now > before
-        before = now
-    every = {layer.name for layer in model.layers if layer.weights}
-    assert every - before <= {"hidden", "pneumonia", "probabilities"}
-    assert len(every - before) == 2
+        not_trainable = {layer.name for layer in model.layers if layer.weights and not layer.trainable}
+        assert not_trainable > before
+        before = not_trainable
+    names = {layer.name for layer in model.layers if layer.weights}
+    assert names - before <= {"hidden", "pneumonia", "probabilities"}
+    assert len(names - before) == 2
     with pytest.raises(ValueError, match=f"has {blocks} blocks"):
         architectures.freeze_blocks(model, blocks + 1)
     architectures.freeze_blocks(model, 0)
@@ -136,7 +136,7 @@ def test_blocks_freeze_in_order_and_the_head_never(name: str, network: Network) 
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
 @pytest.mark.parametrize("name", LARGE)
-def test_imagenet_weights_give_the_features_of_kerass_own_network(name: str, tmp_path: Path, network: Network) -> None:
+def test_imagenet_weights_give_the_features_of_keras_own_network(name: str, tmp_path: Path, network: Network) -> None:
     model, size = network(name), NETWORKS[name][2]
     source = BASES[name](include_top=False, weights=None)
     rng = np.random.default_rng(0)
@@ -152,7 +152,7 @@ def test_imagenet_weights_give_the_features_of_kerass_own_network(name: str, tmp
     np.testing.assert_allclose(np.asarray(pooled(image)), expected, rtol=1e-3, atol=1e-5)
 
 
-def test_the_cnn_takes_the_weights_of_an_earlier_training(tmp_path: Path) -> None:
+def test_the_cnn_loads_the_weights_of_an_earlier_training(tmp_path: Path) -> None:
     earlier, model = architectures.build("cnn", 64), architectures.build("cnn", 64)
     earlier.save_weights(tmp_path / "earlier.weights.h5")
     architectures.load_imagenet_base(model, tmp_path / "earlier.weights.h5")
@@ -162,7 +162,7 @@ def test_the_cnn_takes_the_weights_of_an_earlier_training(tmp_path: Path) -> Non
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
 @pytest.mark.parametrize("name", ["cnn", *LARGE[:1]])
-def test_weights_of_something_else_are_refused(name: str, tmp_path: Path, network: Network) -> None:
+def test_weights_of_another_network_are_refused(name: str, tmp_path: Path, network: Network) -> None:
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     other.save_weights(tmp_path / "other.weights.h5")
     (tmp_path / "text.weights.h5").write_text("no HDF5")
@@ -175,7 +175,7 @@ def test_weights_of_something_else_are_refused(name: str, tmp_path: Path, networ
 
 @pytest.mark.training
 def test_a_bundle_keeps_the_statistics_of_batch_normalisation(tmp_path: Path, network: Network) -> None:
-    """InceptionV3, whose layers Keras would name differently each time; statistics that float16 could not hold."""
+    """Keras would name InceptionV3's layers differently each time, and float16 could not hold these statistics."""
     model = network("inceptionv3")
     rng = np.random.default_rng(0)
     statistics = [v for v in model.weights if v.path.endswith(("moving_mean", "moving_variance"))]

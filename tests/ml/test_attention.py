@@ -21,15 +21,15 @@ def chests() -> np.ndarray:
     return np.stack([drawn(), drawn(seed=1, lower=16)])
 
 
-def test_the_lungs_are_those_that_readings_have(chests: np.ndarray) -> None:
+def test_training_finds_the_same_lungs_as_a_reading(chests: np.ndarray) -> None:
     found = keras.ops.convert_to_numpy(attention.masks(chests[..., None].astype(np.float32)))[..., 0]
     assert np.abs(found - lungs.masks(chests)).mean() < 0.02
 
 
 @pytest.mark.long
-def test_the_evidence_is_that_of_a_readings_map(chests: np.ndarray, built: Callable[..., keras.Model]) -> None:
+def test_training_measures_evidence_on_a_readings_map(chests: np.ndarray, built: Callable[..., keras.Model]) -> None:
     network = built("vgg16", SIZE)
-    for name in ("hidden", "probabilities"):  # all parts raise the score, whatever the weights are: there is a map
+    for name in ("hidden", "probabilities"):  # every part raises the score, so that there is a map with any weights
         kernel = network.get_layer(name).kernel
         kernel.assign(keras.ops.abs(kernel))
     inputs = to_tensor(chests)
@@ -41,7 +41,7 @@ def test_the_evidence_is_that_of_a_readings_map(chests: np.ndarray, built: Calla
     assert keras.ops.convert_to_numpy(outside)[:, 0] == pytest.approx(expected, abs=0.03)
 
 
-def test_nothing_is_outside_where_no_lungs_are_found(
+def test_no_evidence_is_outside_if_no_lungs_are_found(
     built: Callable[..., keras.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "masks", lambda grey: np.zeros((1, 14, 14, 1), np.float32))
@@ -51,8 +51,8 @@ def test_nothing_is_outside_where_no_lungs_are_found(
     assert keras.ops.convert_to_numpy(outside).tolist() == [[0.0]]
 
 
-def test_only_pneumonias_lose_by_it() -> None:
+def test_only_pneumonias_add_to_the_loss() -> None:
     truth = objective.targets(np.array([0, 1, -1]), np.array([objective.NO_CAUSE] * 3), np.array([1.0, 1.0, 0.0]))
     answers = np.array([[0.5, 0.5, share] for share in (0.8, 0.8, 0.8)], np.float32)
-    more = loss(recipe(lungs=0.5), truth, answers) - loss(recipe(), truth, answers)
-    assert more == pytest.approx([0, 0.4, 0], abs=1e-6)
+    added = loss(recipe(lungs=0.5), truth, answers) - loss(recipe(), truth, answers)
+    assert added == pytest.approx([0, 0.4, 0], abs=1e-6)

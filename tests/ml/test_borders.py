@@ -26,8 +26,8 @@ def as_jpeg(picture: Image.Image) -> Image.Image:
     return Image.open(stream).convert("L")
 
 
-def far(box: borders.Box, left: int, top: int) -> int:
-    """How many pixels the worst side of a box is from the X-ray's."""
+def deviation(box: borders.Box, left: int, top: int) -> int:
+    """Largest distance in pixels between a side of a box and that side of the X-ray."""
     return max(
         abs(box.left - left),
         abs(box.top - top),
@@ -47,7 +47,7 @@ def test_an_xray_without_borders_is_left_alone(seed: int, size: tuple[int, int])
 
 
 def round_body() -> Image.Image:
-    """A round body with black air on its sides, at least 60 of 600 pixels, that is near-constant along whole edges."""
+    """A round body with black air on both sides: at least 60 of 600 pixels, and nearly constant along whole edges."""
     picture = Image.new("L", (600, 500))
     pen = ImageDraw.Draw(picture)
     pen.ellipse((60, -150, 540, 900), fill=120)
@@ -64,11 +64,11 @@ def test_air_beside_a_body_is_no_border() -> None:
 @pytest.mark.parametrize("level", [0, 90, 255])
 @pytest.mark.parametrize(("share", "sides"), [(0.01, "r"), (0.02, "lr"), (0.05, "tb"), (0.05, "l"), (0.1, "ltrb")])
 def test_strips_are_cut(share: float, sides: str, level: int) -> None:
-    wide = round(SIZE[0] * share)
+    width = round(SIZE[0] * share)
     for seed in range(3):
         framed = as_jpeg(bordered.strip(share, sides, level)(chest(seed), np.random.default_rng(0)))
         found = xray.find(framed)
-        assert far(found.box, wide * ("l" in sides), wide * ("t" in sides)) <= 2
+        assert deviation(found.box, width * ("l" in sides), width * ("t" in sides)) <= 2
         assert found.image.size == (found.box.width, found.box.height)
         assert found.warnings == [BORDERS_REMOVED]
 
@@ -78,35 +78,35 @@ def test_strips_are_cut(share: float, sides: str, level: int) -> None:
 def test_letterboxes_are_cut(ratio: float, level: int) -> None:
     framed = as_jpeg(bordered.letterbox(ratio, level)(chest(4), np.random.default_rng(0)))
     left, top = (framed.width - SIZE[0]) // 2, (framed.height - SIZE[1]) // 2
-    assert far(borders.find(framed), left, top) <= 2
+    assert deviation(borders.find(framed), left, top) <= 2
 
 
-def test_letters_in_a_strip_do_not_save_it() -> None:
+def test_a_strip_with_letters_is_cut() -> None:
     framed = bordered.strip(0.1, "t", 0)(chest(2), np.random.default_rng(0))
     ImageDraw.Draw(framed).text((20, 12), "R  12:47:54", fill=255)
-    assert far(borders.find(framed), 0, 45) <= 2
+    assert deviation(borders.find(framed), 0, 45) <= 2
 
 
 def test_a_screenshot_is_cut_to_the_picture_in_it() -> None:
-    near = 0
+    close = 0
     for seed in range(8):
         screen = as_jpeg(bordered.screenshot(chest(seed), np.random.default_rng(seed)))
         box = borders.find(screen)
-        near += abs(box.width / box.height - SIZE[0] / SIZE[1]) < 0.04 and box.width < 0.85 * screen.width
-    assert near >= 7
+        close += abs(box.width / box.height - SIZE[0] / SIZE[1]) < 0.04 and box.width < 0.85 * screen.width
+    assert close >= 7
 
 
 def airy() -> Image.Image:
-    """A chest with black air, without noise, down both sides."""
+    """A chest with black, noiseless air down both sides."""
     picture = Image.new("L", (460, 380))
     picture.paste(synthetic.xray(3, (360, 380)), (50, 0))
     return picture
 
 
-def test_air_hides_no_border_that_other_sides_show() -> None:
+def test_air_does_not_hide_a_border_that_other_sides_show() -> None:
     chest = airy()
     values = np.asarray(chest)
-    assert values[:, :40].max() == 0, "a strip that looks like air stays"
+    assert values[:, :40].max() == 0, "the chest has a strip that looks like air, which stays"
     framed = Image.new("L", (540, 460))
     framed.paste(chest, (40, 40))
     expected = borders.find(chest)
@@ -125,7 +125,7 @@ def test_black_air_is_not_cut_with_a_white_border() -> None:
 @pytest.mark.parametrize("degrees", [-6, -3, -1, 0.5, 2, 8])
 @pytest.mark.parametrize("level", [0, 255])
 def test_an_xray_that_is_turned_in_its_picture_is_found_and_turned_upright(degrees: float, level: int) -> None:
-    """Its sides lie as they did, to a few pixels, and nothing of what lay around it is left."""
+    """Its sides are where they were, to a few pixels, and nothing of its surroundings is left."""
     picture = synthetic.xray(2, (900, 700))
     turned = as_jpeg(picture.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=level))
     found = xray.find(turned)
@@ -137,7 +137,7 @@ def test_an_xray_that_is_turned_in_its_picture_is_found_and_turned_upright(degre
     assert borders.find(found.image) == (0, 0, *found.image.size)
 
 
-def test_a_body_beside_air_has_no_straight_sides() -> None:
+def test_a_body_in_air_has_no_straight_sides() -> None:
     body = Image.new("L", (600, 600))
     ImageDraw.Draw(body).polygon(
         [(300, 60), (480, 160), (540, 320), (420, 520), (200, 540), (80, 380), (120, 150)], 140
@@ -145,7 +145,7 @@ def test_a_body_beside_air_has_no_straight_sides() -> None:
     assert xray.find(body.filter(ImageFilter.GaussianBlur(3))).box == (0, 0, 600, 600)
 
 
-def test_of_an_xray_on_a_screen_black_air_goes_with_the_bars() -> None:
+def test_black_air_of_an_xray_on_a_screen_is_cut_with_the_bars() -> None:
     framed = bordered.letterbox(16 / 9, 0)(round_body(), np.random.default_rng(0))
     body = (framed.width - 600) // 2 + 60
     left, top, right, bottom = borders.find(framed)
@@ -162,7 +162,7 @@ def test_a_large_picture_is_cut_to_a_few_pixels() -> None:
     assert np.abs(np.subtract(borders.find(framed), (500, 300, 3000, 2300))).max() <= 4
 
 
-def test_what_is_left_is_never_smaller_than_an_xray_may_be() -> None:
+def test_a_cut_never_leaves_less_than_an_xrays_smallest_size() -> None:
     for picture in (Image.new("L", (300, 300)), Image.new("L", (64, 64), 200)):
         assert borders.find(picture) == (0, 0, *picture.size)
     dot = Image.new("L", (600, 600))
@@ -172,7 +172,7 @@ def test_what_is_left_is_never_smaller_than_an_xray_may_be() -> None:
 
 @pytest.mark.real_data
 def test_full_size_originals_are_left_alone(originals: list[Path]) -> None:
-    """One of the 60 does have two strips, beside which nothing is lost."""
+    """One of the 60 does have two strips. Nothing but these is cut off."""
     changed = []
     for file in originals:
         picture = open_image(file.read_bytes())

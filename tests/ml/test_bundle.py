@@ -1,4 +1,4 @@
-"""Bundles are read whole or refused with a reason."""
+"""Bundles are read completely or refused with a reason."""
 
 import json
 import shutil
@@ -17,14 +17,14 @@ def copy(random_bundle: Bundle, tmp_path: Path) -> Path:
     return Path(shutil.copytree(random_bundle.path, tmp_path / "copy"))
 
 
-def test_weights_come_back_as_written(random_bundle: Bundle) -> None:
+def test_weights_are_read_back_as_written(random_bundle: Bundle) -> None:
     first, second = random_bundle.load_model(), Bundle.read(random_bundle.path).load_model()
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert sum(np.abs(weights).sum() for weights in first.get_weights()) > 0
 
 
-def test_a_label_starts_at_the_threshold(random_bundle: Bundle) -> None:
+def test_the_positive_label_starts_at_the_threshold(random_bundle: Bundle) -> None:
     assert random_bundle.label(random_bundle.threshold) == "PNEUMONIA"
     assert random_bundle.label(random_bundle.threshold - 1e-6) == "NORMAL"
 
@@ -65,12 +65,12 @@ def test_a_bad_description_is_refused(tmp_path: Path, text: str, reason: str) ->
         Bundle.read(tmp_path)
 
 
-def test_no_bundle_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no model bundle"):
         Bundle.read(tmp_path)
 
 
-def test_what_is_released_can_be_loaded_and_is_small() -> None:
+def test_released_bundles_can_be_loaded_and_are_small() -> None:
     released = [file.parent for file in (ROOT / "models").glob("*/bundle.json")]
     assert released
     for path in released:

@@ -18,7 +18,7 @@ def overconfident(n: int = 4000, factor: float = 3.0, shift: float = 1.0) -> tup
     return truth, 1 / (1 + np.exp(-(factor * odds + shift))), true
 
 
-def test_platt_scaling_finds_what_was_distorted() -> None:
+def test_platt_scaling_corrects_a_known_distortion() -> None:
     truth, predicted, true = overconfident()
     fitted = calibration.fit(truth, predicted)
     assert fitted.slope == pytest.approx(1 / 3, rel=0.1)
@@ -31,7 +31,7 @@ def test_platt_scaling_finds_what_was_distorted() -> None:
 
 def test_cross_fitting_never_uses_a_patients_own_images() -> None:
     truth, predicted, _ = overconfident(400)
-    # One patient with many images, all of which contradict what the others teach.
+    # One patient with many images, all of which contradict the other patients' images.
     truth, predicted = np.append(truth, [0] * 200), np.append(predicted, [0.95] * 200)
     patients = np.append(np.arange(400), [400] * 200)
     own = patients == 400
@@ -49,7 +49,7 @@ def test_a_patient_with_images_of_both_classes_is_in_one_part() -> None:
     assert set(part.tolist()) == set(range(5))
 
 
-def test_images_without_a_pneumonia_among_them_choose_no_threshold() -> None:
+def test_a_group_without_pneumonias_does_not_set_the_threshold() -> None:
     truth, predicted, _ = overconfident(200)
     sizes = np.where((truth == 0) & (np.arange(200) < 20), "small", "large")
     names = np.arange(200).astype(str)
@@ -61,10 +61,10 @@ def test_images_without_a_pneumonia_among_them_choose_no_threshold() -> None:
 
 def test_calibrated_outputs_add_up_to_one() -> None:
     outputs = np.array([[0.2, 0.9], [0.9, 0.05]], dtype=np.float32)
-    made = Calibration("platt", 0.5, -0.2).apply_to_outputs(outputs)
-    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-6)
-    assert made.dtype == np.float32
-    assert made[0, 1] > made[1, 1]
+    calibrated = Calibration("platt", 0.5, -0.2).apply_to_outputs(outputs)
+    np.testing.assert_allclose(calibrated.sum(axis=1), 1, atol=1e-6)
+    assert calibrated.dtype == np.float32
+    assert calibrated[0, 1] > calibrated[1, 1]
     np.testing.assert_array_equal(Calibration().apply_to_outputs(outputs), outputs)
     assert Calibration.from_json(Calibration("platt", 0.5, -0.2).to_json()) == Calibration("platt", 0.5, -0.2)
     with pytest.raises(ValueError, match="isotonic"):
@@ -72,8 +72,8 @@ def test_calibrated_outputs_add_up_to_one() -> None:
 
 
 def test_probabilities_of_zero_and_one_stay_finite() -> None:
-    made = Calibration("platt", 2.0, 1.0).apply(np.array([0.0, 1.0]))
-    assert 0 <= made[0] < 0.01 < 0.99 < made[1] <= 1
+    calibrated = Calibration("platt", 2.0, 1.0).apply(np.array([0.0, 1.0]))
+    assert 0 <= calibrated[0] < 0.01 < 0.99 < calibrated[1] <= 1
 
 
 def test_reliability_counts_every_image_once() -> None:
@@ -85,18 +85,18 @@ def test_reliability_counts_every_image_once() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wanted", [0.9, 0.97, 0.99, 1.0])
-def test_the_operating_point_is_the_highest_that_keeps_its_sensitivity(wanted: float) -> None:
+@pytest.mark.parametrize("sensitivity", [0.9, 0.97, 0.99, 1.0])
+def test_the_operating_point_is_the_highest_threshold_with_its_sensitivity(sensitivity: float) -> None:
     truth, predicted, _ = overconfident(2000)
-    threshold = operating.at_sensitivity(truth, predicted, wanted)
-    assert metrics.measure(truth, predicted, threshold)["recall"] >= wanted
-    # The next higher image would be missed too, which is one too many.
+    threshold = operating.at_sensitivity(truth, predicted, sensitivity)
+    assert metrics.measure(truth, predicted, threshold)["recall"] >= sensitivity
+    # A threshold above the next pneumonia would miss that one too, which is one too many.
     higher = np.sort(predicted[(truth == 1) & (predicted >= threshold + 1e-4)])[0] + 1e-9
     missed = (predicted[truth == 1] < higher).mean()
-    assert missed > 1 - wanted - 1e-9
+    assert missed > 1 - sensitivity - 1e-9
 
 
-def test_the_worst_group_decides() -> None:
+def test_the_worst_group_sets_the_operating_point() -> None:
     truth = np.array([1] * 100 + [0] * 100)
     predicted = np.concatenate([np.linspace(0.5, 1, 100), np.linspace(0, 0.6, 100)])
     easy = np.zeros(200, dtype=bool)
@@ -107,7 +107,7 @@ def test_the_worst_group_decides() -> None:
     assert together < operating.at_sensitivity(truth[easy], predicted[easy], 0.95)
 
 
-def test_intervals_hold_the_figure_and_agree_with_scikit_learn() -> None:
+def test_intervals_contain_the_figure_and_agree_with_scikit_learn() -> None:
     truth, predicted, _ = overconfident(300)
     patients = np.arange(300)
     found = bootstrap.intervals(truth, predicted, 0.5, patients, rounds=200)
@@ -121,11 +121,11 @@ def test_intervals_hold_the_figure_and_agree_with_scikit_learn() -> None:
     assert bootstrap.figures(truth, tied, 0.5)["roc_auc"] == pytest.approx(metrics.measure(truth, tied, 0.5)["roc_auc"])
 
 
-def test_alike_images_of_few_patients_widen_the_interval() -> None:
+def test_similar_images_of_few_patients_widen_the_interval() -> None:
     truth, predicted, _ = overconfident(60)
     low, high = bootstrap.intervals(truth, predicted, 0.5, np.arange(60), rounds=300)["accuracy"]
     many = [np.repeat(values, 10) for values in (truth, predicted, np.arange(60))]
-    low_of_same, high_of_same = bootstrap.intervals(many[0], many[1], 0.5, many[2], rounds=300)["accuracy"]
-    assert high_of_same - low_of_same == pytest.approx(high - low, rel=0.3)
+    repeated_low, repeated_high = bootstrap.intervals(many[0], many[1], 0.5, many[2], rounds=300)["accuracy"]
+    assert repeated_high - repeated_low == pytest.approx(high - low, rel=0.3)
     narrow = bootstrap.intervals(many[0], many[1], 0.5, np.arange(600), rounds=300)["accuracy"]
     assert narrow[1] - narrow[0] < 0.6 * (high - low)

@@ -1,4 +1,4 @@
-"""`python -m ml`, as its users call it."""
+"""`python -m ml`, called as users call it."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from tests import synthetic
 
 
 @pytest.mark.long
-def test_engines_agree_with_the_model_and_with_themselves(random_bundle: Bundle) -> None:
+def test_an_engine_answers_a_batch_like_single_images(random_bundle: Bundle) -> None:
     engine = engines.load(random_bundle.path)
     engine.warm_up(4)
     batch = np.random.default_rng(0).integers(0, 256, (5, 64, 64), dtype=np.uint8)
@@ -49,7 +49,7 @@ def test_evaluate_writes_the_contracts_json_and_figures(random_bundle: Bundle, x
 
 
 @pytest.mark.long
-def test_predict_reads_what_it_can(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
+def test_predict_reads_valid_files_and_reports_others(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     good = xrays / "NORMAL" / "IM-0000-0001.jpeg"
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(synthetic.text())
@@ -65,11 +65,11 @@ def test_predict_reads_what_it_can(random_bundle: Bundle, xrays: Path, tmp_path:
     expected = engines.load(random_bundle.path).predict(pixels[np.newaxis])[0, 1]
     assert rows[1]["probability"] == pytest.approx(float(expected), abs=1e-5)
     assert rows[1]["label"] == random_bundle.label(float(expected))
-    # A random network looks anywhere.
+    # A random network may find evidence anywhere.
     assert {warning["code"] for warning in rows[1]["warnings"]} <= {"evidence_outside_lungs"}
 
 
-def test_a_missing_bundle_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_bundle_gives_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", "--model", str(tmp_path), "x.jpg"]) == 2
     assert "is no model bundle" in capsys.readouterr().err
 
@@ -114,7 +114,7 @@ STAGE = "[[stage]]\nepochs = 1\nsize = {size}\nfreeze = {freeze}\n"
 
 
 @pytest.mark.training
-def test_train_writes_a_bundle_and_goes_on_where_it_stopped(xrays: Path, tmp_path: Path) -> None:
+def test_train_writes_a_bundle_and_resumes(xrays: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "small.toml"
     arguments = ["train", "--recipe", str(recipe), "--data", str(xrays), "--output", str(tmp_path / "bundle"),
                  "--work", str(tmp_path / "work")]  # fmt: skip
@@ -137,7 +137,7 @@ def test_train_writes_a_bundle_and_goes_on_where_it_stopped(xrays: Path, tmp_pat
 
     log = tmp_path / "work" / "epochs.csv"
     rows = list(csv.DictReader(log.open()))
-    rows[0]["val_worst"] = "0.0"  # which nothing beats
+    rows[0]["val_worst"] = "0.0"  # which no epoch can beat
     with log.open("w") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
@@ -151,7 +151,7 @@ def test_train_writes_a_bundle_and_goes_on_where_it_stopped(xrays: Path, tmp_pat
 
 
 @pytest.mark.training
-def test_small_images_first_then_the_size_that_is_served(xrays: Path, tmp_path: Path) -> None:
+def test_training_starts_with_small_images_and_ends_with_the_serving_size(xrays: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "growing.toml"
     recipe.write_text(RECIPE.format(stages=STAGE.format(size=32, freeze=4) + STAGE.format(size=64, freeze=0)))
     status = cli.main(["train", "--recipe", str(recipe), "--data", str(xrays), "--work", str(tmp_path / "work"),
@@ -165,18 +165,18 @@ def test_small_images_first_then_the_size_that_is_served(xrays: Path, tmp_path: 
 
 
 @pytest.mark.training
-def test_calibrate_keeps_the_network_and_chooses_again(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
+def test_calibrate_keeps_the_network_and_sets_thresholds(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     source = shutil.copytree(random_bundle.path, tmp_path / "source")
     meta = json.loads((source / "bundle.json").read_text()) | {"elsewhere": {"at": "the old threshold"}}
     (source / "bundle.json").write_text(json.dumps(meta))
     status = cli.main(["calibrate", "--model", str(source), "--data", str(xrays),
                        "--output", str(tmp_path / "new"), "--version", "0.0.2"])  # fmt: skip
     assert status == 0
-    made = Bundle.read(tmp_path / "new")
-    assert "elsewhere" not in made.meta
-    assert made.weights_sha256 == random_bundle.weights_sha256
-    assert made.calibration.method == "platt"
-    pixels = load_input(next((xrays / "NORMAL").iterdir()), made.preprocessing)[np.newaxis]
-    raw, calibrated = engines.load(random_bundle.path).predict(pixels), engines.load(made.path).predict(pixels)
-    assert calibrated[0, 1] == pytest.approx(made.calibration.apply(raw[:, 1])[0], abs=1e-5)
+    new = Bundle.read(tmp_path / "new")
+    assert "elsewhere" not in new.meta
+    assert new.weights_sha256 == random_bundle.weights_sha256
+    assert new.calibration.method == "platt"
+    pixels = load_input(next((xrays / "NORMAL").iterdir()), new.preprocessing)[np.newaxis]
+    raw, calibrated = engines.load(random_bundle.path).predict(pixels), engines.load(new.path).predict(pixels)
+    assert calibrated[0, 1] == pytest.approx(new.calibration.apply(raw[:, 1])[0], abs=1e-5)
     assert calibrated.sum() == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""`python -m ml compare`, as its users call it."""
+"""`python -m ml compare`, called as users call it."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def compared(tmp_path: Path, xrays: Path, *arguments: object, status: int = 0) -> dict[str, Any]:
-    """Run it; what it wrote as JSON."""
+    """Run the command and return the JSON that it wrote."""
     out = tmp_path / "out.json"
     code = cli.main(["compare", "--data", str(xrays), "--seconds", "0.01", "--json", str(out), *map(str, arguments)])
     assert code == status
@@ -52,7 +52,7 @@ def compared(tmp_path: Path, xrays: Path, *arguments: object, status: int = 0) -
 
 
 @pytest.mark.training
-def test_a_bundle_and_its_copy_are_the_same(
+def test_a_bundle_and_its_copy_compare_as_equal(
     random_bundle: Bundle, xrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = shutil.copytree(random_bundle.path, tmp_path / "copy")
@@ -98,7 +98,7 @@ def test_a_recipe_is_trained_and_measured_on_patients_that_it_held_out(
     assert "training on" in output
 
     again = compared(tmp_path, xrays, *arguments)
-    assert "training on" not in capsys.readouterr().out, "what came to its end is not trained again"
+    assert "training on" not in capsys.readouterr().out, "a finished training is not repeated"
     assert again["models"][1]["metrics"] == second["metrics"]
 
     (xrays_less := tmp_path / "less").mkdir()
@@ -110,19 +110,19 @@ def test_a_recipe_is_trained_and_measured_on_patients_that_it_held_out(
 
 
 @pytest.mark.training
-def test_a_quick_try_says_so_and_goes_on_where_it_was_stopped(
+def test_a_shortened_training_is_labelled_as_such_and_resumes(
     recipe: Path, xrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = (recipe, "--work", tmp_path / "work", "--epochs", 2, "--limit", 5)
     from ml.training import train
 
-    written = train._append
+    append = train._append
 
-    def interrupted(log: Path, row: dict[str, Any]) -> None:
-        written(log, row)
+    def append_then_interrupt(log: Path, row: dict[str, Any]) -> None:
+        append(log, row)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "_append", interrupted)
+    monkeypatch.setattr(train, "_append", append_then_interrupt)
     with pytest.raises(KeyboardInterrupt):
         compared(tmp_path, xrays, *arguments)
     monkeypatch.undo()
@@ -157,27 +157,27 @@ def test_an_untrained_network_has_a_size_and_a_speed_and_no_figures(
     assert "Nothing was read" in out["md"].read_text()
 
 
-def test_weights_reach_the_network_that_they_are_for(recipe: Path, xrays: Path, tmp_path: Path, built: Any) -> None:
+def test_weights_are_loaded_into_their_network(recipe: Path, xrays: Path, tmp_path: Path, built: Any) -> None:
     model = built("cnn", 64)
     model.save_weights(tmp_path / "mine.weights.h5")
-    made, origin = Trial.load(str(recipe), epochs=0).run(tmp_path / "w", data.scan(xrays), tmp_path / "mine.weights.h5")
+    run, origin = Trial.load(str(recipe), epochs=0).run(tmp_path / "w", data.scan(xrays), tmp_path / "mine.weights.h5")
     assert origin == "untrained, from mine.weights.h5"
-    for given, kept in zip(model.get_weights(), made.load_model().get_weights(), strict=True):
-        np.testing.assert_allclose(given, kept, rtol=1e-3, atol=1e-7)
+    for expected, loaded in zip(model.get_weights(), run.load_model().get_weights(), strict=True):
+        np.testing.assert_allclose(expected, loaded, rtol=1e-3, atol=1e-7)
 
 
-def recorded(source: Bundle, path: Path, **meta: Any) -> Bundle:
-    """The same network with more in its description."""
+def with_meta(source: Bundle, path: Path, **meta: Any) -> Bundle:
+    """Write a bundle of the same network with more metadata."""
     old = {key: value for key, value in source.meta.items() if key not in ("format", "weights")}
     return bundle.write(path, source.load_model(), {**old, **meta})
 
 
 @pytest.mark.training
-def test_bundles_can_be_measured_on_what_their_trainings_held_out(
+def test_bundles_can_be_measured_on_the_patients_they_held_out(
     random_bundle: Bundle, xrays: Path, tmp_path: Path
 ) -> None:
     samples = data.scan(xrays)
-    one = recorded(random_bundle, tmp_path / "one", name="one", training={"recipe": {"held_out": 0.8, "seed": 5}},
+    one = with_meta(random_bundle, tmp_path / "one", name="one", training={"recipe": {"held_out": 0.8, "seed": 5}},
                    data={"sha256": data.fingerprint(samples)})  # fmt: skip
     report = compared(tmp_path, xrays, one.path)
     assert report["data"]["files"] == 12
@@ -187,7 +187,7 @@ def test_bundles_can_be_measured_on_what_their_trainings_held_out(
     assert report["data"]["files"] < 12
 
 
-def test_what_cannot_be_compared_is_refused_before_any_training(
+def test_invalid_comparisons_are_refused_before_any_training(
     random_bundle: Bundle, recipe: Path, xrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.toml"

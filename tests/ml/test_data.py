@@ -1,4 +1,4 @@
-"""Which image belongs to whom, and who is held out."""
+"""Which patient an image belongs to, and which patients are held out."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def many() -> list[Sample]:
     return [Sample(Path(f"person{i // 3}_virus_{i}.jpeg"), 1, f"person{i // 3}") for i in range(3000)]
 
 
-def test_no_patient_is_on_both_sides() -> None:
+def test_no_patient_is_in_both_training_and_held_out() -> None:
     training, held_out = data.split(many(), 0.2, seed=1)
     assert not {sample.patient for sample in training} & {sample.patient for sample in held_out}
     assert len(training) + len(held_out) == 3000
@@ -52,8 +52,8 @@ def test_no_patient_is_on_both_sides() -> None:
 
 def test_a_patients_side_depends_on_the_seed_only() -> None:
     _, held_out = data.split(many(), 0.2, seed=1)
-    _, held_out_of_half = data.split(many()[:1500], 0.2, seed=1)
-    assert {sample.patient for sample in held_out_of_half} <= {sample.patient for sample in held_out}
+    _, half_held_out = data.split(many()[:1500], 0.2, seed=1)
+    assert {sample.patient for sample in half_held_out} <= {sample.patient for sample in held_out}
     assert data.split(many(), 0.2, seed=2)[1] != held_out
 
 
@@ -75,12 +75,12 @@ def normals() -> list[Sample]:
 
 
 @pytest.mark.parametrize(("seed", "first"), [(0, 0), (1, 44), (2, 88)])
-def test_a_block_is_of_neighbours_in_each_series(seed: int, first: int) -> None:
+def test_a_block_has_neighbouring_numbers_in_each_series(seed: int, first: int) -> None:
     numbers = {f"{series}-{n:04d}" for series in ("IM", "NORMAL2-IM") for n in range(first, first + 12)}
     assert data.block(normals(), 0.12, seed) == numbers
 
 
-def test_blocks_are_held_out_besides_patients_drawn_at_random() -> None:
+def test_blocks_are_held_out_in_addition_to_random_patients() -> None:
     samples = normals() + many()
     training, held_out = data.hold_out(samples, "blocks", 0.12, 1)
     chosen = {sample.patient for sample in held_out}
@@ -89,7 +89,7 @@ def test_blocks_are_held_out_besides_patients_drawn_at_random() -> None:
     assert chosen == data.block(normals(), 0.12, 1) | {s.patient for s in data.split(samples, 0.12, 1)[1]}
 
 
-def test_the_fingerprint_shows_any_change(xrays: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_changes_with_the_files(xrays: Path, tmp_path: Path) -> None:
     samples = data.scan(xrays)
     assert data.fingerprint(samples) == data.fingerprint(samples)
     assert data.fingerprint(samples) != data.fingerprint(samples[1:])

@@ -37,14 +37,14 @@ def encoded(image: Image.Image, form: str = "PNG", **options) -> bytes:
         (build(File(b"a.jpg", synthetic.xray_jpeg(size=(160, 120)), method=STORED)), "not_an_image"),
     ],
 )
-def test_bad_input(content: bytes, code: str) -> None:
+def test_invalid_content_is_refused_with_a_code(content: bytes, code: str) -> None:
     with pytest.raises(ImageError) as caught:
         open_image(content)
     assert caught.value.code == code
     assert caught.value.detail.endswith((".", "again."))
 
 
-def test_a_damaged_png_is_called_damaged() -> None:
+def test_a_damaged_png_is_reported_as_damaged() -> None:
     content = bytearray(synthetic.xray_png(1, (200, 200)))
     content[200:260] = bytes(60)
     with pytest.raises(ImageError) as caught:
@@ -80,7 +80,7 @@ def test_sixteen_bits_keep_their_contrast() -> None:
     assert np.all(np.diff(pixels.ravel().astype(int)) >= 0)
 
 
-def test_transparency_is_laid_over_black() -> None:
+def test_transparency_is_composited_over_black() -> None:
     image = Image.new("RGBA", (80, 80), (255, 255, 255, 255))
     image.paste((255, 255, 255, 0), (0, 0, 80, 40))
     pixels = np.asarray(open_image(encoded(image)))
@@ -91,12 +91,12 @@ def test_transparency_is_laid_over_black() -> None:
 def test_the_cameras_orientation_is_applied() -> None:
     image = synthetic.xray(3, (120, 80)).convert("RGB")
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x0112] = 6  # to be turned by 90 degrees
     assert open_image(encoded(image, "JPEG", exif=exif)).size == (80, 120)
 
 
-def plainly(content: bytes) -> Image.Image:
-    """As :func:`open_image` decodes, with all pixels at once."""
+def decoded_at_once(content: bytes) -> Image.Image:
+    """Decode like :func:`open_image`, but all pixels at once instead of in strips."""
     image = Image.open(io.BytesIO(content))
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
@@ -112,7 +112,7 @@ def plainly(content: bytes) -> Image.Image:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "I;16"])
-def test_strips_change_no_pixel(mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_in_strips_changes_no_pixel(mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = np.random.default_rng(orientation).integers(0, 256, (131, 97, 4), dtype=np.uint8)
     image = Image.fromarray(noise).convert(mode) if mode != "I;16" else Image.fromarray(noise.view(np.uint16)[..., 0])
     exif = Image.Exif()
@@ -120,19 +120,19 @@ def test_strips_change_no_pixel(mode: str, orientation: int, monkeypatch: pytest
     content = encoded(image, exif=exif, **({"transparency": 3} if mode == "P" else {}))
     monkeypatch.setattr(decode, "STRIP", 10 * image.width)
     strips = open_image(content)
-    assert strips.size == plainly(content).size
-    assert strips.tobytes() == plainly(content).tobytes()
+    assert strips.size == decoded_at_once(content).size
+    assert strips.tobytes() == decoded_at_once(content).tobytes()
 
 
 def jpeg(width: int, height: int, **options) -> bytes:
-    """A small JPEG whose header claims to be of another size."""
+    """A small JPEG whose header claims another size."""
     content = bytearray(encoded(Image.new(options.pop("mode", "RGB"), (64, 64)), "JPEG", **options))
     frame = max(content.find(b"\xff\xc0"), content.find(b"\xff\xc2"))
     content[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
     return bytes(content)
 
 
-def one_component_a_scan(content: bytes) -> bytes:
+def one_component_per_scan(content: bytes) -> bytes:
     scan = content.index(b"\xff\xda")
     return content[: scan + 2] + b"\x00\x08\x01" + content[scan + 5 : scan + 7] + content[scan + 11 :]
 
@@ -145,11 +145,11 @@ def one_component_a_scan(content: bytes) -> bytes:
         synthetic.bomb_png(8_000, "RGB"),
         jpeg(8_000, 8_000, mode="CMYK"),
         jpeg(9_900, 9_900, progressive=True),
-        one_component_a_scan(jpeg(9_900, 9_900)),
+        one_component_per_scan(jpeg(9_900, 9_900)),
     ],
     ids=["16 bits", "RGBA", "RGB", "CMYK", "progressive", "scan by scan"],
 )
-def test_what_would_take_too_much_memory_is_refused_before_it_is_decoded(
+def test_a_picture_that_needs_too_much_memory_is_refused_before_decoding(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
@@ -166,14 +166,14 @@ def test_a_large_jpeg_is_decoded_as_grey(content: bytes, monkeypatch: pytest.Mon
     with pytest.raises(ImageError):
         open_image(content)
     assert decoded[0][0] == "L"
-    assert decoded[0][1][0] in (9_900, 7_000), "at its full size"
+    assert decoded[0][1][0] in (9_900, 7_000), "it is decoded at its full size"
 
 
-def test_the_greys_of_a_large_jpeg_are_those_of_its_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_colour_jpeg_decoded_as_grey_keeps_its_greys(monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(synthetic.xray(2, (400, 300)).convert("RGB"), "JPEG", quality=95)
-    whole = np.asarray(open_image(content), int)
+    expected = np.asarray(open_image(content), int)
     monkeypatch.setattr(limits, "MAX_DECODED_BYTES", 400 * 300 * 2)
-    assert np.abs(np.asarray(open_image(content), int) - whole).max() <= 1
+    assert np.abs(np.asarray(open_image(content), int) - expected).max() <= 1
 
 
 def test_large_radiographs_are_within_the_limit() -> None:
@@ -182,7 +182,7 @@ def test_large_radiographs_are_within_the_limit() -> None:
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 16, 66])
-def test_an_orientation_that_there_is_not_turns_nothing(orientation: int) -> None:
-    about = Metadata()
-    about.read_orientation(None, xmp(orientation))
-    assert about.orientation == 1
+def test_an_invalid_orientation_is_ignored(orientation: int) -> None:
+    metadata = Metadata()
+    metadata.read_orientation(None, xmp(orientation))
+    assert metadata.orientation == 1

@@ -1,4 +1,4 @@
-"""DICOM files become the pictures that a viewer shows, and say why where they do not."""
+"""DICOM files are decoded to the picture that a viewer shows, or refused with a reason."""
 
 import csv
 import tarfile
@@ -32,8 +32,8 @@ from webapp.studies.files import signatures
 
 REAL, SAMPLES = DATA / "dicom", DATA / "dicom_samples.tar.xz"
 GREY = np.asarray(synthetic.xray(3, (200, 160)))
-#: A window that shows all values of some bits.
-WHOLE = {bits: {"WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits} for bits in (8, 10, 12, 16)}
+#: For each bit depth, the window that shows all its values.
+FULL_WINDOW = {bits: {"WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits} for bits in (8, 10, 12, 16)}
 
 
 def shown(content: bytes) -> np.ndarray:
@@ -56,16 +56,16 @@ def _bits(syntax: UID) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("syntax", [*LOSSLESS, *LOSSY], ids=lambda syntax: syntax.keyword)
 def test_each_syntax_photometric_and_depth_shows_the_same_picture(syntax: UID) -> None:
-    """The table: whatever a radiograph is stored as, the model sees what it sees of its PNG."""
-    near, grey = (1 if syntax in LOSSLESS else 12), np.ascontiguousarray(GREY[::2, ::2])
+    """However a radiograph is stored, the model's input is that of its PNG."""
+    tolerance, grey = (1 if syntax in LOSSLESS else 12), np.ascontiguousarray(GREY[::2, ::2])
     expected = to_input(Image.fromarray(grey), Preprocessing()).astype(int)
     for bits in _bits(syntax):
         for photometric in ("MONOCHROME1", "MONOCHROME2"):
             values = stored(grey if photometric == "MONOCHROME2" else 255 - grey, bits)
-            content = made(values, syntax=syntax, bits=bits, photometric=photometric, **WHOLE[bits])
-            assert difference(content, grey) <= near, (bits, photometric)
-            seen = to_input(decode.open_image(content), Preprocessing()).astype(int)
-            assert np.abs(seen - expected).mean() < (0.5 if syntax in LOSSLESS else 1.5), (bits, photometric)
+            content = made(values, syntax=syntax, bits=bits, photometric=photometric, **FULL_WINDOW[bits])
+            assert difference(content, grey) <= tolerance, (bits, photometric)
+            model_input = to_input(decode.open_image(content), Preprocessing()).astype(int)
+            assert np.abs(model_input - expected).mean() < (0.5 if syntax in LOSSLESS else 1.5), (bits, photometric)
     if syntax in (*NATIVE, RLELossless):
         for photometric in ("RGB", "YBR_FULL"):
             content = made(coloured(grey, photometric), syntax=syntax, bits=8, photometric=photometric)
@@ -73,7 +73,7 @@ def test_each_syntax_photometric_and_depth_shows_the_same_picture(syntax: UID) -
 
 
 @pytest.mark.parametrize("syntax", [s for s in LOSSLESS if "JPEG" not in s.name], ids=lambda syntax: syntax.keyword)
-def test_samples_with_a_sign_are_read(syntax: UID) -> None:
+def test_signed_samples_are_read(syntax: UID) -> None:
     for bits in (8, 12, 16):
         values = stored(GREY, bits, signed=True)
         window = {"WindowCenter": 0, "WindowWidth": 2**bits}
@@ -81,7 +81,7 @@ def test_samples_with_a_sign_are_read(syntax: UID) -> None:
 
 
 @pytest.mark.parametrize("bits", [6, 7, 8])
-def test_few_bits_with_a_sign_and_no_window_are_all_shown(bits):
+def test_all_values_of_few_signed_bits_are_shown_without_a_window(bits):
     signed = decode.open_image(made(stored(GREY, bits, signed=True), bits=bits, signed=True))
     assert np.array_equal(np.asarray(signed), np.asarray(decode.open_image(made(stored(GREY, bits), bits=bits))))
 
@@ -97,7 +97,7 @@ def test_a_palette_gives_the_colours() -> None:
     assert difference(content) <= 1
 
 
-def test_planes_one_after_the_other_and_shared_colours_are_read() -> None:
+def test_planar_and_subsampled_colours_are_read() -> None:
     rgb = coloured(GREY, "RGB")
     planes = np.moveaxis(rgb, -1, 0).tobytes()
     assert difference(made(rgb, bits=8, photometric="RGB", PlanarConfiguration=1, pixels=planes)) == 0
@@ -106,7 +106,7 @@ def test_planes_one_after_the_other_and_shared_colours_are_read() -> None:
     assert difference(made(rgb, bits=8, photometric="YBR_FULL_422", pixels=pairs.tobytes())) <= 1
 
 
-def test_windows_are_as_the_standard_has_them() -> None:
+def test_windows_follow_the_standard() -> None:
     ramp = np.tile(np.arange(4096, dtype=np.uint16), (64, 1))
     linear = shown(made(ramp, WindowCenter=1000, WindowWidth=201))[0]
     assert (linear[899], linear[900], linear[1000], linear[1100], linear[1099]) == (0, 1, 128, 255, 254)
@@ -117,9 +117,9 @@ def test_windows_are_as_the_standard_has_them() -> None:
     rescaled = shown(made(ramp, WindowCenter=1000, WindowWidth=201, RescaleSlope=2, RescaleIntercept=-500))[0]
     assert rescaled[750] == 128
     several = shown(made(ramp, WindowCenter=[1000, 3000], WindowWidth=[201, 201]))[0]
-    assert np.array_equal(several, linear), "the first of several"
-    nothing = shown(made(ramp, WindowCenter=[90_000, 1000], WindowWidth=[201, 201]))[0]
-    assert np.array_equal(nothing, linear), "the first that shows something"
+    assert np.array_equal(several, linear), "the first of several windows is used"
+    blank_first = shown(made(ramp, WindowCenter=[90_000, 1000], WindowWidth=[201, 201]))[0]
+    assert np.array_equal(blank_first, linear), "the first window that shows anything is used"
 
 
 def lookup(outputs: np.ndarray, first: int = 0, bits: int = 16) -> list[Dataset]:
@@ -131,19 +131,19 @@ def lookup(outputs: np.ndarray, first: int = 0, bits: int = 16) -> list[Dataset]
 
 def test_lookup_tables_are_applied() -> None:
     ramp = np.tile(np.arange(4096, dtype=np.uint16), (64, 1))
-    bent = np.round(65535 * (np.arange(4096) / 4095) ** 2)
-    expected = np.rint(bent / 257)
-    assert np.abs(shown(made(ramp, VOILUTSequence=lookup(bent)))[0] - expected).max() <= 1
-    with_both = made(ramp, VOILUTSequence=lookup(bent), WindowCenter=100, WindowWidth=50)
-    assert np.abs(shown(with_both)[0] - expected).max() <= 1, "a table goes before a window"
-    modality = made(ramp, ModalityLUTSequence=lookup(bent), WindowCenter=32768, WindowWidth=65536)
+    curve = np.round(65535 * (np.arange(4096) / 4095) ** 2)
+    expected = np.rint(curve / 257)
+    assert np.abs(shown(made(ramp, VOILUTSequence=lookup(curve)))[0] - expected).max() <= 1
+    with_both = made(ramp, VOILUTSequence=lookup(curve), WindowCenter=100, WindowWidth=50)
+    assert np.abs(shown(with_both)[0] - expected).max() <= 1, "a table takes precedence over a window"
+    modality = made(ramp, ModalityLUTSequence=lookup(curve), WindowCenter=32768, WindowWidth=65536)
     assert np.abs(shown(modality)[0] - expected).max() <= 1
-    late = shown(made(ramp, VOILUTSequence=lookup(bent[:1000], first=1000)))[0]
-    assert late[0] == late[1000] == 0
-    assert late[1999] == late[4095] == round(bent[999] / 257)
+    offset = shown(made(ramp, VOILUTSequence=lookup(curve[:1000], first=1000)))[0]
+    assert offset[0] == offset[1000] == 0
+    assert offset[1999] == offset[4095] == round(curve[999] / 257)
 
 
-def test_without_a_window_what_is_far_away_does_not_decide() -> None:
+def test_outliers_do_not_set_the_range_without_a_window() -> None:
     values = 1000 + stored(GREY, 8)
     values[0, :5] = 4095
     found = shown(made(values))[1:]
@@ -151,17 +151,17 @@ def test_without_a_window_what_is_far_away_does_not_decide() -> None:
     assert np.abs(found - scaled).max() <= 2
 
 
-def test_padding_shutter_and_collimator_are_no_part_of_the_picture() -> None:
+def test_padding_shutter_and_collimator_are_excluded() -> None:
     values = stored(GREY, 8) + 100
     values[:20] = 3000
     padded = shown(made(values, PixelPaddingValue=3000, photometric="MONOCHROME1"))
-    assert (padded[:20] == 0).all(), "padding is black, also where high values are dark"
+    assert (padded[:20] == 0).all(), "padding is black even if high values are dark"
     assert padded[20:].max() > 250
     edges = {"LeftVerticalEdge": 1, "RightVerticalEdge": 200, "UpperHorizontalEdge": 21, "LowerHorizontalEdge": 160}
     shutter = {f"Shutter{name}": value for name, value in edges.items()}
-    shut = shown(made(values, ShutterShape="RECTANGULAR", **shutter))
-    assert (shut[:20] == 0).all()
-    assert shut[20:].max() > 250, "what lies outside did not decide the range"
+    shuttered = shown(made(values, ShutterShape="RECTANGULAR", **shutter))
+    assert (shuttered[:20] == 0).all()
+    assert shuttered[20:].max() > 250, "pixels outside the shutter do not set the range"
     collimator = {f"Collimator{name}": value for name, value in edges.items()}
     collimated = shown(made(values, CollimatorShape="RECTANGULAR", **collimator))
     assert (collimated[:20] == 255).all()
@@ -175,23 +175,23 @@ def test_padding_shutter_and_collimator_are_no_part_of_the_picture() -> None:
 
 def test_an_overlay_in_unused_bits_is_not_shown() -> None:
     values = stored(GREY, 12) | 0x8000
-    content = made(values, pixels=values.astype("<u2").tobytes(), **WHOLE[12])
+    content = made(values, pixels=values.astype("<u2").tobytes(), **FULL_WINDOW[12])
     assert difference(content) <= 1
-    shifted = made(HighBit=15, pixels=(stored(GREY, 12) << 4).astype("<u2").tobytes(), **WHOLE[12])
+    shifted = made(HighBit=15, pixels=(stored(GREY, 12) << 4).astype("<u2").tobytes(), **FULL_WINDOW[12])
     assert difference(shifted) <= 1
 
 
-def test_both_ways_to_say_that_low_values_are_bright_are_one() -> None:
+def test_monochrome1_and_an_inverse_lut_shape_mean_the_same() -> None:
     inverted = stored(255 - GREY, 12)
     for attributes in (
         {"photometric": "MONOCHROME1", "PresentationLUTShape": "INVERSE"},
         {"photometric": "MONOCHROME2", "PresentationLUTShape": "INVERSE"},
         {"photometric": "MONOCHROME1"},
     ):
-        assert difference(made(inverted, **attributes, **WHOLE[12])) <= 1
+        assert difference(made(inverted, **attributes, **FULL_WINDOW[12])) <= 1
 
 
-def test_pixels_that_are_not_square_become_so() -> None:
+def test_pixels_that_are_not_square_are_resampled() -> None:
     half = np.ascontiguousarray(GREY[::2])
     assert decode.open_image(made(stored(half, 12), PixelAspectRatio=[2, 1])).size == (200, 160)
     assert decode.open_image(made(ImagerPixelSpacing=[0.1, 0.2])).size == (400, 160)
@@ -199,35 +199,35 @@ def test_pixels_that_are_not_square_become_so() -> None:
 
 
 def test_files_without_preamble_or_meta_information_are_read() -> None:
-    whole = made(**WHOLE[12])
-    meta = 132 + 12 + int.from_bytes(whole[140:144], "little")
-    big = made(syntax=ExplicitVRBigEndian, **WHOLE[12])
-    big_meta = 132 + 12 + int.from_bytes(big[140:144], "little")
-    for content in (whole[132:], whole[meta:], big[big_meta:]):
+    whole = made(**FULL_WINDOW[12])
+    meta_end = 132 + 12 + int.from_bytes(whole[140:144], "little")
+    big = made(syntax=ExplicitVRBigEndian, **FULL_WINDOW[12])
+    big_meta_end = 132 + 12 + int.from_bytes(big[140:144], "little")
+    for content in (whole[132:], whole[meta_end:], big[big_meta_end:]):
         assert dicom.is_dicom(content)
         assert np.array_equal(shown(content), shown(whole))
 
 
 @pytest.mark.parametrize("syntax", [*NATIVE, RLELossless], ids=lambda syntax: syntax.keyword)
-def test_a_data_set_without_a_file_around_it_has_the_same_header(syntax: UID) -> None:
+def test_a_bare_data_set_has_the_same_header_as_its_file(syntax: UID) -> None:
     content = made(GREY, syntax=syntax, PatientName="Marked^Name", PatientAge="003Y")
-    begins = 144 + int.from_bytes(content[140:144], "little")  # behind the file meta information, which says its length
-    header = files.header(content[begins:], syntax)
+    start = 144 + int.from_bytes(content[140:144], "little")  # after the file meta information, which states its length
+    header = files.header(content[start:], syntax)
     assert dicom.attributes_of(header) == dicom.attributes_of(files.parse(content, pixels=False))
     assert "PixelData" not in header
 
 
-def test_a_data_set_that_cannot_be_read_has_no_header() -> None:
+def test_an_unreadable_data_set_is_refused() -> None:
     with pytest.raises(ImageError, match="damaged"):
         files.header(b"no deflated data set", DeflatedExplicitVRLittleEndian)
 
 
-def test_wrong_representations_and_lengths_are_read_where_that_is_safe() -> None:
-    whole = made(**WHOLE[12])
+def test_wrong_representations_and_lengths_are_read_if_that_is_safe() -> None:
+    whole = made(**FULL_WINDOW[12])
     rows = whole.index(b"\x28\0\x10\0US")
     strange = whole[: rows + 4] + b"XX" + whole[rows + 6 :]
     assert np.array_equal(shown(strange), shown(whole))
-    longer = made(pixels=stored(GREY, 12).astype("<u2").tobytes() + bytes(1000), **WHOLE[12])
+    longer = made(pixels=stored(GREY, 12).astype("<u2").tobytes() + bytes(1000), **FULL_WINDOW[12])
     assert difference(longer) <= 1
 
 
@@ -252,7 +252,7 @@ def test_wrong_representations_and_lengths_are_read_where_that_is_safe() -> None
         (made().replace(b"1.2.840.10008.1.2.1\0", b"1.2.826.0.1.3680043\0"), "encoding_not_supported"),
     ],
 )
-def test_what_cannot_be_read_says_why(content: bytes, code: str) -> None:
+def test_unreadable_files_are_refused_with_a_code(content: bytes, code: str) -> None:
     with pytest.raises(ImageError) as caught:
         decode.read(content)
     assert caught.value.code == code
@@ -274,7 +274,7 @@ def test_what_cannot_be_read_says_why(content: bytes, code: str) -> None:
         ({"ViewPosition": "LLD"}, True),
     ],
 )
-def test_what_is_no_frontal_chest_by_its_attributes_is_marked(attributes: dict[str, str], warned: bool) -> None:
+def test_attributes_that_rule_out_a_frontal_chest_give_a_warning(attributes: dict[str, str], warned: bool) -> None:
     assert codes(made(**attributes)) == ["not_frontal_chest"] * warned
 
 
@@ -297,10 +297,10 @@ def test_the_web_process_recognises_the_same_files() -> None:
 
 
 @pytest.mark.parametrize("name", ["cr_chest_pa_monochrome1_j2k", "cr_chest_rsna_jpeg", "cr_extremity_not_chest_j2k"])
-def test_real_files_of_other_hospitals_are_read(name: str) -> None:
+def test_real_files_from_other_hospitals_are_read(name: str) -> None:
     path = REAL / f"{name}.dcm"
     if not path.exists():
-        pytest.skip(f"there is no {path}; XRAY_DATA names the folder above dicom/")
+        pytest.skip(f"{path} is missing; set XRAY_DATA to the folder that contains dicom/")
     content = path.read_bytes()
     header = dicom.parse(content, pixels=False)
     image = decode.open_image(content)
@@ -311,9 +311,9 @@ def test_real_files_of_other_hospitals_are_read(name: str) -> None:
 
 
 @pytest.mark.long
-def test_files_of_public_test_suites_have_the_outcome_that_their_index_names() -> None:
+def test_files_of_public_test_suites_have_the_outcome_listed_in_their_index() -> None:
     if not SAMPLES.exists():
-        pytest.skip(f"there is no {SAMPLES}; XRAY_DATA names its folder")
+        pytest.skip(f"{SAMPLES} is missing; set XRAY_DATA to its folder")
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(SAMPLES) as archive:
             archive.extractall(folder, filter="data")
@@ -324,8 +324,8 @@ def test_files_of_public_test_suites_have_the_outcome_that_their_index_names() -
             _check_sample(row, (Path(folder) / row["file"]).read_bytes(), expected)
 
 
-#: The files of one chest that show another picture, or none.
-OTHERWISE = {
+#: Variants of one chest that cannot be decoded, with the code of each.
+REFUSED_VARIANTS = {
     "encapsulated_pdf": "dicom_without_pixels", "no_pixel_data": "dicom_without_pixels",
     "multiframe_2": "several_pictures", "private_transfer_syntax": "encoding_not_supported",
     "zero_columns": "image_corrupt",
@@ -339,7 +339,7 @@ def _check_sample(row: dict[str, str], content: bytes, expected: np.ndarray) -> 
         decoded, code = None, error.code
     name = Path(row["file"]).stem
     if row["file"].startswith("made_chest_variants/"):
-        assert code == OTHERWISE.get(name, ""), row
+        assert code == REFUSED_VARIANTS.get(name, ""), row
         if decoded and name not in ("dx_for_processing", "aspect_ratio_2_1"):  # the first has no window
             assert np.abs(np.asarray(decoded.image, dtype=float) - expected).max() <= 2, row
     elif row["what"].startswith("FRONTAL CHEST"):

@@ -1,4 +1,4 @@
-"""What is kept of a DICOM file's attributes."""
+"""The attributes that are kept of a DICOM file."""
 
 import zlib
 from datetime import date, time
@@ -40,7 +40,7 @@ def test_tags_are_looked_up_for_the_first_file_only(monkeypatch: pytest.MonkeyPa
     ],
 )
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
-def test_the_age_is_found(attributes: dict[str, str], age: float | None) -> None:
+def test_the_age_is_read(attributes: dict[str, str], age: float | None) -> None:
     assert read(**attributes)["age"] == (age if age is None else pytest.approx(age, abs=0.01))
 
 
@@ -58,12 +58,12 @@ def test_the_age_is_found(attributes: dict[str, str], age: float | None) -> None
     ],
 )
 def test_names_are_read_in_their_character_set(charset: object, name: str, shown: str) -> None:
-    given = {"SpecificCharacterSet": charset} if charset else {}
-    assert read(**given, PatientName=name)["patient_name"] == shown
+    encoding = {"SpecificCharacterSet": charset} if charset else {}
+    assert read(**encoding, PatientName=name)["patient_name"] == shown
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
-def test_the_rest_is_plain_values() -> None:
+def test_other_attributes_become_plain_values() -> None:
     found = read(
         StudyDate="20240302", StudyTime="101530.25", SeriesNumber=3, PatientSex="f",
         PatientID="  P-1\0", AccessionNumber="A1", BodyPartExamined="chest", StudyInstanceUID="1.2.3",
@@ -75,18 +75,18 @@ def test_the_rest_is_plain_values() -> None:
     assert (found["patient_sex"], found["patient_identifier"]) == ("F", "P-1")
     assert (found["accession_number"], found["body_part"], found["study_uid"]) == ("A1", "CHEST", "1.2.3")
     assert found["transfer_syntax"] == "1.2.840.10008.1.2.1"
-    assert set(read(Modality=None)) == set(found), "always the same keys"
+    assert set(read(Modality=None)) == set(found), "the keys are always the same"
 
 
-def test_a_views_code_stands_for_its_position() -> None:
+def test_the_view_position_is_read_from_a_views_code() -> None:
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "272479007", "SCT", "Postero-anterior"
     assert read(ViewCodeSequence=[code])["view_position"] == "PA"
     assert read(ViewPosition="ap")["view_position"] == "AP"
 
 
-def test_want_of_memory_is_no_damage_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An element that seems to be missing would change the picture, or the patient."""
+def test_a_lack_of_memory_is_not_taken_for_a_damaged_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treating the element as missing would change the picture or the patient."""
 
     def get(*_: object) -> None:
         raise MemoryError
@@ -98,11 +98,11 @@ def test_want_of_memory_is_no_damage_of_the_file(monkeypatch: pytest.MonkeyPatch
         elements.value(dataset, "WindowCenter")
 
 
-def test_a_deflated_file_is_not_inflated_beyond_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent = made(syntax=DeflatedExplicitVRLittleEndian, pixels=bytes(2**23), PatientID="P-1")
-    monkeypatch.setattr(zlib, "decompress", None)  # without a limit
-    assert dicom.attributes_of(dicom.parse(sent, pixels=False))["patient_identifier"] == "P-1"
+def test_a_deflated_file_is_inflated_only_as_far_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = made(syntax=DeflatedExplicitVRLittleEndian, pixels=bytes(2**23), PatientID="P-1")
+    monkeypatch.setattr(zlib, "decompress", None)  # which has no limit
+    assert dicom.attributes_of(dicom.parse(content, pixels=False))["patient_identifier"] == "P-1"
     monkeypatch.setattr("ml.pictures.dicom.files.MAX_DECODED_BYTES", 2**22)
     with pytest.raises(ImageError) as refused:
-        dicom.parse(sent)
+        dicom.parse(content)
     assert refused.value.code == "image_too_large"

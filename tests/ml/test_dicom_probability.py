@@ -1,4 +1,4 @@
-"""The released model answers a DICOM file as it answers the PNG of the same picture."""
+"""The released model gives a DICOM file the same answer as the PNG of the same picture."""
 
 import io
 
@@ -30,15 +30,15 @@ def test_the_probability_is_that_of_the_png() -> None:
             files[name] = made(stored(values, bits), syntax=syntax, bits=bits, photometric=photometric, **window)
     for bits in (8, 10, 14, 16):  # without a window
         files[f"{bits} bits"] = made(stored(grey, bits), bits=bits)
-        files[f"{bits} bits with a sign"] = made(stored(grey, bits, signed=True), bits=bits, signed=True)
+        files[f"{bits} bits signed"] = made(stored(grey, bits, signed=True), bits=bits, signed=True)
     for photometric in ("RGB", "YBR_FULL"):
         files[photometric] = made(coloured(grey, photometric), bits=8, photometric=photometric)
     inputs = np.stack([to_input(decode.open_image(file), released.preprocessing) for file in files.values()])
-    # An answer may hide that a picture is another one, where the network is sure of both.
-    apart = np.abs(inputs.astype(int) - inputs[0]).mean(axis=(1, 2))
-    assert {name: value for name, value in zip(files, apart, strict=True) if value > 1} == {}
+    # Equal answers do not prove equal pictures if the network is sure of both, so the inputs are compared as well.
+    difference = np.abs(inputs.astype(int) - inputs[0]).mean(axis=(1, 2))
+    assert {name: value for name, value in zip(files, difference, strict=True) if value > 1} == {}
     found = dict(zip(files, engine.predict(inputs)[:, 1], strict=True))
     lossy = {f"{syntax.name}, {photometric}" for syntax in LOSSY for photometric in ("MONOCHROME1", "MONOCHROME2")}
-    # The network is not sure of this one, so that what a lossy coding changes shows.
-    least = {name: 0.02 if name in lossy else 0.01 for name in files}
-    assert {name: value for name, value in found.items() if abs(value - found["PNG"]) > least[name]} == {}
+    # The network is not sure of this picture, so that changes by lossy compression show.
+    tolerance = {name: 0.02 if name in lossy else 0.01 for name in files}
+    assert {name: value for name, value in found.items() if abs(value - found["PNG"]) > tolerance[name]} == {}

@@ -1,4 +1,4 @@
-"""A bundle's figures on other hospitals' chests, from answers that are made up."""
+"""A bundle's figures on other hospitals' chests, computed from synthetic answers."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from tests.ml.test_evidence import BUNDLE
 
 
 def chests(count: int = 400, seed: int = 1, *, blurred: float = 1.0, shift: float = 0.0) -> Chests:
-    """Answers whose log-odds say the truth, less clearly the more blurred, and too high by a shift."""
+    """Answers whose log-odds follow the truth, with noise scaled by ``blurred``, and are too high by ``shift``."""
     rng = np.random.default_rng(seed)
     truth = (np.arange(count) % 3 == 0).astype(np.int64)
     odds = 4 * truth - 2 + blurred * rng.normal(0, 2, count) + shift
@@ -30,44 +30,44 @@ def chests(count: int = 400, seed: int = 1, *, blurred: float = 1.0, shift: floa
     )
 
 
-def test_answers_have_what_their_labels_allow() -> None:
+def test_answers_have_the_figures_that_their_labels_allow() -> None:
     both = elsewhere.answers(chests(), 0.5)
     assert {"roc_auc", "recall", "specificity"} <= set(both)
     low, high = both["intervals"]["recall"]
     assert low < both["recall"] < high
-    some = chests()
-    healthy = elsewhere.answers(replace(some, truth=np.where(some.truth == 1, -1, 0)), 0.5)
+    both_classes = chests()
+    healthy = elsewhere.answers(replace(both_classes, truth=np.where(both_classes.truth == 1, -1, 0)), 0.5)
     assert "specificity" in healthy
     assert not {"recall", "roc_auc"} & set(healthy)
-    unknown = elsewhere.answers(replace(some, truth=np.full(400, -1)), 0.5)
+    unknown = elsewhere.answers(replace(both_classes, truth=np.full(400, -1)), 0.5)
     assert (unknown["n"], unknown["labelled"]) == (400, 0)
     assert not {"recall", "specificity"} & set(unknown)
 
 
-def test_evidence_is_that_of_images_that_are_called_and_whose_lungs_were_found() -> None:
-    some = replace(chests(4), probability=np.array([0.9, 0.9, 0.9, 0.1]), peak=np.array([True, False, True, True]),
+def test_evidence_is_that_of_positive_images_whose_lungs_were_found() -> None:
+    sample = replace(chests(4), probability=np.array([0.9, 0.9, 0.9, 0.1]), peak=np.array([True, False, True, True]),
                    inside=np.array([0.4, 0.8, np.nan, 0.1]))  # fmt: skip
-    assert elsewhere.evidence(some, 0.5) == {"n": 2, "peak_inside": 0.5, "median_inside": pytest.approx(0.6)}
-    assert elsewhere.evidence(some, 0.95) == {"n": 0}
+    assert elsewhere.evidence(sample, 0.5) == {"n": 2, "peak_inside": 0.5, "median_inside": pytest.approx(0.6)}
+    assert elsewhere.evidence(sample, 0.95) == {"n": 0}
 
 
-def test_a_measure_that_knows_the_errors_helps_and_one_that_knows_nothing_does_not() -> None:
-    some = chests()
-    wrong = (some.probability >= 0.5) != (some.truth == 1)
-    knowing = elsewhere.coverage(replace(some, distance=wrong + 0.1), 0.5)
+def test_a_measure_helps_only_if_it_depends_on_the_errors() -> None:
+    sample = chests()
+    wrong = (sample.probability >= 0.5) != (sample.truth == 1)
+    knowing = elsewhere.coverage(replace(sample, distance=wrong + 0.1), 0.5)
     assert knowing["distance"]["gain"][0] > 0
     assert knowing["distance"]["errors"]["0.5"] == 0
-    blind = elsewhere.coverage(some, 0.5)
+    blind = elsewhere.coverage(sample, 0.5)
     assert blind["distance"]["gain"][0] < 0
     assert blind["probability"]["gain"] == [0, 0]
     assert blind["probability"]["errors"]["0.5"] < blind["probability"]["errors"]["1.0"]
 
 
 def test_a_measure_that_is_not_known_is_left_out() -> None:
-    some = chests()
-    assert set(elsewhere.coverage(some, 0.5)) == {"probability", "shifts", "distance", "ranks"}
-    unknown = replace(some, distance=np.full(400, np.nan))
-    assert elsewhere.coverage(unknown, 0.5) == {"probability": elsewhere.coverage(some, 0.5)["probability"]}
+    sample = chests()
+    assert set(elsewhere.coverage(sample, 0.5)) == {"probability", "shifts", "distance", "ranks"}
+    unknown = replace(sample, distance=np.full(400, np.nan))
+    assert elsewhere.coverage(unknown, 0.5) == {"probability": elsewhere.coverage(sample, 0.5)["probability"]}
 
 
 def test_the_calibration_error_of_true_probabilities_is_that_of_chance() -> None:
@@ -78,7 +78,7 @@ def test_the_calibration_error_of_true_probabilities_is_that_of_chance() -> None
     assert calibration.error_by_chance(np.tile(true, 100), rng) < 0.01
 
 
-def test_calibrating_takes_back_a_shift_and_more_images_do_so_more_surely(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibrating_corrects_a_shift_with_less_spread_for_more_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "DRAWS", 30)
     found = elsewhere.calibrated(chests(shift=3.0), 0.5, (50, 200))
     assert found["50"]["ece"][0] < 0.5 * found["released"]["ece"][0]

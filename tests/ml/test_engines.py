@@ -1,4 +1,4 @@
-"""Every engine gives the same readings, or is refused; the fastest on a machine serves."""
+"""Every engine gives the same readings or is refused, and the fastest one on a machine is used."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ PLATT = Calibration("platt", 1.5, 2.0)
 
 @pytest.fixture(scope="module")
 def batch() -> np.ndarray:
-    """Pictures that leave no unit of the hidden layer next to zero, where rounding decides whether the map has it."""
+    """Pictures for which no hidden unit is close to zero, where rounding decides whether it is part of the map."""
     return np.random.default_rng(39).integers(0, 256, (6, 64, 64), dtype=np.uint8)
 
 
@@ -39,14 +39,14 @@ def assert_same(found: Readings, expected: Readings) -> None:
     for field in dataclasses.fields(Readings):
         one, other = getattr(found, field.name), getattr(expected, field.name)
         assert one.dtype == other.dtype == np.float32
-        least = 1e-4 * max(1e-3, np.abs(other).max())
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=least, err_msg=field.name)
+        tolerance = 1e-4 * max(1e-3, np.abs(other).max())
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=tolerance, err_msg=field.name)
 
 
-def test_mnn_reads_as_keras_does(random_bundle: Bundle, batch: np.ndarray) -> None:
+def test_mnn_and_keras_give_the_same_readings(random_bundle: Bundle, batch: np.ndarray) -> None:
     found, expected = (engines.load(random_bundle.path, name) for name in ("mnn", "keras"))
     assert (found.name, expected.name) == ("mnn", "keras")
-    # More than go through the network together, and images alone.
+    # More images than go through the network together, and a single image.
     assert len(batch) > trunk.TOGETHER
     assert_same(found.read(batch), expected.read(batch))
     assert_same(found.read(batch[2:3]), expected.read(batch[2:3]))
@@ -54,15 +54,15 @@ def test_mnn_reads_as_keras_does(random_bundle: Bundle, batch: np.ndarray) -> No
 
 
 @pytest.mark.parametrize(("engine", "parts"), [(MnnEngine, [4, 4, 4, 4, 1]), (OpenVinoEngine, [16, 1])])
-def test_threads_that_read_an_image_each_wait_for_each_other_at_the_end_of_the_batch_only(
+def test_threads_that_read_one_image_each_wait_only_at_the_end_of_the_batch(
     engine: type[trunk.TrunkEngine], parts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[int] = []
-    made = engine.__new__(engine)
-    monkeypatch.setattr(made, "_head", SimpleNamespace(hidden=lambda features: features), raising=False)
-    monkeypatch.setattr(made, "_last_map", lambda part: given.append(len(part)) or part)
-    assert len(made.hidden(np.zeros((17, 8, 8), np.uint8))) == 17
-    assert given == parts
+    sizes: list[int] = []
+    created = engine.__new__(engine)
+    monkeypatch.setattr(created, "_head", SimpleNamespace(hidden=lambda features: features), raising=False)
+    monkeypatch.setattr(created, "_last_map", lambda part: sizes.append(len(part)) or part)
+    assert len(created.hidden(np.zeros((17, 8, 8), np.uint8))) == 17
+    assert sizes == parts
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 4), (1, 1, 2)])
@@ -77,7 +77,7 @@ def test_a_convolution_is_the_sum_of_the_nine_places_around_each(shape: tuple[in
 
 
 @pytest.mark.parametrize("scaling", preprocess.SCALINGS)
-def test_a_grey_image_and_one_of_ones_hold_what_the_networks_channels_hold(scaling: str) -> None:
+def test_a_grey_channel_and_one_of_ones_replace_the_networks_channels(scaling: str) -> None:
     rng = np.random.default_rng(4)
     images, kernel = rng.integers(0, 256, (1, 9, 8), np.uint8), rng.normal(size=(3, 3, 3, 5)).astype(np.float32)
     expected = convolutions.convolve(preprocess.to_tensor(images, scaling)[0], kernel)
@@ -87,7 +87,7 @@ def test_a_grey_image_and_one_of_ones_hold_what_the_networks_channels_hold(scali
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (5, 7)], ids=["even", "odd"])
-def test_the_head_gives_what_automatic_differentiation_gives(shape: tuple[int, int]) -> None:
+def test_the_head_agrees_with_automatic_differentiation(shape: tuple[int, int]) -> None:
     layers = keras.layers
     keras.utils.set_random_seed(3)
     inputs = keras.Input((*shape, 16))
@@ -106,16 +106,16 @@ def test_the_head_gives_what_automatic_differentiation_gives(shape: tuple[int, i
 
 
 @pytest.mark.long
-def test_what_mnn_does_not_compute_as_the_weights_say_is_refused(
+def test_mnn_is_refused_if_its_results_do_not_match_the_weights(
     random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = mnn_engine.write
+    write = mnn_engine.write
 
-    def other(weights: dict[str, np.ndarray], size: int, file: Path) -> Path:
+    def write_changed(weights: dict[str, np.ndarray], size: int, file: Path) -> Path:
         kernel = weights["block5_conv3/kernel"]
-        return written({**weights, "block5_conv3/kernel": kernel * np.float32(1.01)}, size, file)
+        return write({**weights, "block5_conv3/kernel": kernel * np.float32(1.01)}, size, file)
 
-    monkeypatch.setattr(mnn_engine, "write", other)
+    monkeypatch.setattr(mnn_engine, "write", write_changed)
     with pytest.raises(EngineError, match=r"MNN does not compute .* what the model's weights say"):
         engines.load(random_bundle.path, "mnn")
 
@@ -129,7 +129,7 @@ def copy(bundle: Bundle, folder: Path, **meta: Any) -> Bundle:
     return Bundle.read(folder)
 
 
-def test_an_engine_that_cannot_run_a_bundle_is_a_sentence(
+def test_an_engine_that_cannot_run_a_bundle_is_refused_with_a_reason(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resnet = copy(random_bundle, tmp_path / "resnet", architecture="resnet50")
@@ -153,7 +153,7 @@ def test_weights_of_another_network_are_refused(random_bundle: Bundle, monkeypat
 
 
 @pytest.mark.parametrize("missing", ["keras", "sklearn"])
-def test_a_command_that_needs_more_is_one_clear_line(
+def test_a_command_whose_package_is_missing_prints_one_clear_line(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> None:
@@ -169,19 +169,19 @@ def test_a_command_that_needs_more_is_one_clear_line(
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was measured; Keras is the faster one."""
-    asked: list[str] = []
+    """The engines that were measured, in order. Keras is the faster one."""
+    names: list[str] = []
 
     def measure(_: Bundle, name: str) -> float:
-        asked.append(name)
+        names.append(name)
         return {"mnn": 4.0, "keras": 9.0}[name]
 
     monkeypatch.setattr(choice, "_measure", measure)
     monkeypatch.setattr(engines, "on_gpu", lambda: False)
-    return asked
+    return names
 
 
-def test_the_fastest_serves_and_is_measured_once_for_each_machine_and_bundle(
+def test_the_fastest_is_chosen_once_for_each_machine_and_bundle(
     random_bundle: Bundle, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "engines.json"
@@ -209,45 +209,45 @@ def test_a_gpu_or_one_engine_needs_no_measurement(
     assert measured == []
 
 
-def test_what_failed_is_measured_again_at_the_next_start(
+def test_an_engine_that_failed_is_measured_again_at_the_next_start(
     random_bundle: Bundle, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    works = choice._measure
-    monkeypatch.setattr(choice, "_measure", lambda bundle, name: 0.0 if name == "keras" else works(bundle, name))
+    measure = choice._measure
+    monkeypatch.setattr(choice, "_measure", lambda bundle, name: 0.0 if name == "keras" else measure(bundle, name))
     assert choice.choose(random_bundle, tmp_path / "engines.json") == "mnn"
-    monkeypatch.setattr(choice, "_measure", works)
+    monkeypatch.setattr(choice, "_measure", measure)
     assert choice.choose(random_bundle, tmp_path / "engines.json") == "keras"
 
 
 @pytest.mark.long
-def test_an_engine_is_measured_in_a_process_of_its_own(random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_is_measured_in_a_separate_process(random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "SECONDS", 0.1)
     assert choice._measure(random_bundle, "mnn") > 0
-    assert choice._measure(random_bundle, "abacus") == 0, "one that cannot read is never the fastest"
+    assert choice._measure(random_bundle, "abacus") == 0, "an engine that fails is never the fastest"
     monkeypatch.setattr(choice, "LIMIT", 0.1)
-    assert choice._measure(random_bundle, "mnn") == 0, "nor one that comes to no end"
+    assert choice._measure(random_bundle, "mnn") == 0, "nor is one that does not finish"
 
 
-def test_the_processor_has_a_name_and_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_processor_has_a_name_and_a_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.processor()
     assert machine.cores() >= 1
     monkeypatch.setattr(Path, "read_text", lambda _: "50000 100000\n")
-    assert machine.cores() == 1, "half a processor of a container is one thread"
+    assert machine.cores() == 1, "a container with half a processor uses one thread"
 
 
 @pytest.mark.long
 def test_reading_loads_no_tensorflow(random_bundle: Bundle, tmp_path: Path) -> None:
-    """Nor prints what MNN's library prints into the results."""
+    """The results also contain nothing that MNN's library prints."""
     picture = tmp_path / "x.jpeg"
     picture.write_bytes(synthetic.xray_jpeg())
     script = (
         "import sys; from ml import cli; status = cli.main(sys.argv[1:]); "
         "print(status, [name for name in ('tensorflow', 'keras', 'sklearn') if name in sys.modules])"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script, "predict", "--model", str(random_bundle.path), str(picture)],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
     )  # fmt: skip
-    line, last = done.stdout.splitlines()
+    line, last = result.stdout.splitlines()
     assert line.startswith(f"{picture}: 0.")
     assert last == "0 []"

@@ -1,4 +1,4 @@
-"""Whether an answer rests on the lungs."""
+"""Whether the evidence for an answer lies on the lungs."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ LUNGS[:, 3:11, 2:5] = LUNGS[:, 3:11, 9:12] = 1
 
 
 def lit(*places: tuple[int, int], side: int = 14) -> np.ndarray:
-    """A map with these places at full strength: rows and columns."""
+    """A map with these places (row, column) at full strength."""
     heatmap = np.zeros((side, side), np.uint8)
     for place in places:
         heatmap[place] = 255
@@ -27,7 +27,7 @@ def share(heatmap: np.ndarray, lungs: np.ndarray = LUNGS) -> float:
     return float(evidence.share_inside(heatmap[None], lungs)[0])
 
 
-def test_what_lies_on_the_lungs_or_beside_them_is_inside() -> None:
+def test_evidence_on_or_next_to_the_lungs_is_inside() -> None:
     assert share(lit((7, 3))) == 1
     assert share(lit((2, 1))) == 1, "diagonally beside a lung"
     assert share(lit((1, 1))) == 0
@@ -35,35 +35,35 @@ def test_what_lies_on_the_lungs_or_beside_them_is_inside() -> None:
     assert share(lit((7, 3), (0, 0), (0, 1), (13, 7))) == pytest.approx(0.25)
 
 
-def test_the_heart_between_the_lungs_is_no_lung_and_no_reason_to_warn() -> None:
+def test_evidence_on_the_heart_is_not_inside_and_gives_no_warning() -> None:
     heart = lit(*((row, column) for row in (6, 7) for column in (6, 7)))
     assert share(heart) == 0
     assert not evidence.is_outside(heart[None], LUNGS)[0]
-    assert evidence.is_outside(lit((7, 0))[None], LUNGS)[0], "an arm"
+    assert evidence.is_outside(lit((7, 0))[None], LUNGS)[0], "this place is an arm"
 
 
-def test_a_part_of_a_lung_that_was_not_found_is_between_what_was() -> None:
+def test_evidence_on_an_undetected_part_of_a_lung_gives_no_warning() -> None:
     opaque = LUNGS.copy()
     opaque[:, 5:9, 9:12] = 0
     assert not evidence.is_outside(lit((7, 10))[None], opaque)[0]
 
 
-def test_maps_of_another_size_are_judged_by_the_same_places() -> None:
+def test_maps_of_other_sizes_are_judged_by_the_same_places() -> None:
     assert share(lit((3, 1), side=7)) == 1
     assert share(lit((0, 0), side=7)) == 0
     assert share(lit((50, 25), side=100)) == 1
     assert share(lit((5, 50), side=100)) == 0
 
 
-def test_of_an_empty_map_and_where_no_lungs_were_found_nothing_is_said() -> None:
-    none = np.zeros((1, 14, 14), np.float32)
-    none[0, 5, 4:9] = 1
-    for heatmap, lungs in ((lit(), LUNGS), (lit((0, 0)), none)):
+def test_there_is_no_share_for_an_empty_map_or_without_lungs() -> None:
+    too_small = np.zeros((1, 14, 14), np.float32)
+    too_small[0, 5, 4:9] = 1
+    for heatmap, lungs in ((lit(), LUNGS), (lit((0, 0)), too_small)):
         assert np.isnan(share(heatmap, lungs))
         assert not evidence.is_outside(heatmap[None], lungs)[0]
 
 
-def test_a_map_is_outside_by_its_strongest_place_or_by_most_of_it() -> None:
+def test_a_map_is_outside_if_its_strongest_place_or_most_of_it_is() -> None:
     corner = lit()
     corner[4:10, 3:5], corner[0, 0] = 180, 201
     below = np.zeros((14, 14), np.uint8)
@@ -74,7 +74,7 @@ def test_a_map_is_outside_by_its_strongest_place_or_by_most_of_it() -> None:
     found = evidence.is_outside(np.stack([corner, below, inside]), np.repeat(LUNGS, 3, axis=0))
     assert list(found) == [True, True, False]
     corner[4:10, 3:5] = 195
-    assert not evidence.is_outside(corner[None], LUNGS)[0], "which of two is the stronger one is chance"
+    assert not evidence.is_outside(corner[None], LUNGS)[0], "which of two almost equal places is stronger is chance"
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_a_map_is_outside_by_its_strongest_place_or_by_most_of_it() -> None:
         (True, 0.9, DOUBT, ["not_chest_xray"]),
     ],
 )
-def test_answers_that_are_not_negative_have_a_warning(outside, probability, doubts, codes):
+def test_answers_that_are_not_negative_get_a_warning(outside, probability, doubts, codes):
     [found] = evidence.warnings_of([doubts], [outside], np.array([probability], np.float32), BUNDLE)
     assert [warning["code"] for warning in found] == codes
 
 
-def test_each_image_has_its_own():
+def test_each_image_has_its_own_warnings():
     found = evidence.warnings_of([[], []], [True, False], np.array([0.9, 0.9], np.float32), BUNDLE)
     assert [len(warnings) for warnings in found] == [1, 0]

@@ -1,4 +1,4 @@
-"""Maps show where the evidence is: where it was planted, where covering it matters, and only with these weights."""
+"""Maps show where the evidence is: where it was planted, where covering matters, and depending on the weights."""
 
 from collections.abc import Callable, Iterable
 
@@ -25,7 +25,7 @@ PLANTED = (slice(20, 28), slice(4, 12))
 
 
 def finder(build_head: Callable[[keras.KerasTensor], keras.KerasTensor]) -> keras.Model:
-    """A network of two channels, one for bright and one for dark places, and some head."""
+    """A network with two channels, for bright and for dark places, and the given head."""
     inputs = keras.Input((SIDE, SIDE, 3))
     features = layers.Conv2D(2, 3, padding="same", activation="relu", name="last")(inputs)
     model = keras.Model(inputs, build_head(features))
@@ -45,13 +45,13 @@ def pooled(features: keras.KerasTensor) -> keras.KerasTensor:
     return dense(layers.GlobalAveragePooling2D()(features))
 
 
-def thinned_out(features: keras.KerasTensor) -> keras.KerasTensor:
+def with_dropout(features: keras.KerasTensor) -> keras.KerasTensor:
     values = layers.Dropout(0.5)(layers.MaxPooling2D()(features))
     return dense(layers.Flatten()(values), (SIDE // 2) ** 2)
 
 
 def one_output(features: keras.KerasTensor) -> keras.KerasTensor:
-    """As a network with a single sigmoid, made to give both probabilities."""
+    """The head of a network with a single sigmoid, extended to give both probabilities."""
     values = layers.GlobalAveragePooling2D()(features)
     kernel = np.array([[1], [-1]], np.float32)
     start = {"kernel_initializer": lambda shape, dtype: ops.convert_to_tensor(kernel)}
@@ -72,12 +72,12 @@ def maps(model: keras.Model, images: NDArray[np.float32]) -> tuple[NDArray[np.fl
 
 
 HEADS = pytest.mark.parametrize(
-    "head", [pooled, *(pytest.param(head, marks=pytest.mark.long) for head in (thinned_out, one_output))]
+    "head", [pooled, *(pytest.param(head, marks=pytest.mark.long) for head in (with_dropout, one_output))]
 )
 
 
 @HEADS
-def test_planted_evidence_is_found_where_it_is(head: Callable[..., keras.KerasTensor]) -> None:
+def test_the_map_shows_planted_evidence_in_its_place(head: Callable[..., keras.KerasTensor]) -> None:
     model = finder(head)
     image = planted(9.0)
     probability, [found] = maps(model, image)
@@ -90,19 +90,19 @@ def test_planted_evidence_is_found_where_it_is(head: Callable[..., keras.KerasTe
 
 
 @HEADS
-def test_what_speaks_against_pneumonia_is_not_in_the_map(head: Callable[..., keras.KerasTensor]) -> None:
+def test_evidence_against_pneumonia_is_not_in_the_map(head: Callable[..., keras.KerasTensor]) -> None:
     probability, [found] = maps(finder(head), planted(-9.0))
     assert probability[0] < 0.5
     assert found.max() == 0
 
 
-def test_a_map_adds_up_to_the_logit_where_the_head_is_linear() -> None:
+def test_a_map_adds_up_to_the_logit_if_the_head_is_linear() -> None:
     [probability], [found] = maps(finder(pooled), planted(9.0))
     assert found.mean() == pytest.approx(np.log(probability / (1 - probability)), rel=1e-4)
 
 
-def test_a_certain_reading_has_a_map_as_well() -> None:
-    """Of the logit: the sigmoid's own gradient is gone long before."""
+def test_a_certain_reading_has_a_map_too() -> None:
+    """The map is that of the logit. The sigmoid's own gradient has vanished long before."""
     [probability], [found] = maps(finder(pooled), planted(1e5))
     assert probability == 1.0
     assert found[PLANTED].sum() > 0.6 * found.sum() > 0
@@ -118,7 +118,7 @@ def test_a_network_without_a_feature_map_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "shape"), [("ResNet50", (3, 3, 2048)), ("DenseNet121", (3, 3, 1024)), ("InceptionV3", (1, 1, 2048))]
 )
-def test_networks_with_branches_are_taken_apart_as_well(name: str, shape: tuple[int, int, int]) -> None:
+def test_networks_with_branches_have_maps_and_features_too(name: str, shape: tuple[int, int, int]) -> None:
     keras.utils.set_random_seed(2)
     inputs = keras.Input((96, 96, 3))
     base = getattr(keras.applications, name)(include_top=False, weights=None, input_tensor=inputs)
@@ -138,7 +138,7 @@ def test_features_differ_between_quarters() -> None:
     assert bright[2] > 10 * np.delete(bright, 2).max()
 
 
-def test_an_odd_maps_quarters_share_its_middle() -> None:
+def test_the_quarters_of_an_odd_map_share_its_middle() -> None:
     inputs = keras.Input((3, 3, 3))
     outputs = layers.Dense(2, "sigmoid")(layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1, name="last")(inputs)))
     model = keras.Model(inputs, outputs)
@@ -150,7 +150,7 @@ def test_an_odd_maps_quarters_share_its_middle() -> None:
 
 
 @pytest.mark.long
-def test_a_batch_is_read_as_each_image_alone(random_bundle: Bundle) -> None:
+def test_a_batch_is_read_like_single_images(random_bundle: Bundle) -> None:
     engine = engines.load(random_bundle.path)
     engine.warm_up(4)
     batch = np.random.default_rng(0).integers(0, 256, (5, 64, 64), dtype=np.uint8)
@@ -192,7 +192,7 @@ def log_odds(engine: Engine, batch: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def cover(chest: NDArray[np.uint8], numbers: Iterable[int], grid: int = 7) -> NDArray[np.uint8]:
-    """The image with some of its ``grid`` by ``grid`` parts as grey as the image is in the mean."""
+    """The image with some of its ``grid`` by ``grid`` parts covered with the image's mean grey."""
     part, covered = len(chest) // grid, chest.copy()
     for row, column in (divmod(int(number), grid) for number in numbers):
         covered[row * part : (row + 1) * part, column * part : (column + 1) * part] = round(float(chest.mean()))
@@ -200,7 +200,7 @@ def cover(chest: NDArray[np.uint8], numbers: Iterable[int], grid: int = 7) -> ND
 
 
 def occlusion(engine: Engine, chest: NDArray[np.uint8], grid: int = 7) -> NDArray[np.float64]:
-    """How much the evidence falls when each part of the image is covered: needs no gradient.
+    """Fall of the evidence when each part of the image is covered. This needs no gradient.
 
     Source: Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
     """
@@ -219,8 +219,8 @@ def parts(found: NDArray[np.float32], grid: int = 7) -> NDArray[np.float64]:
 
 
 @pytest.mark.training
-def test_covering_what_the_map_shows_takes_the_evidence_away(engine: Engine, released: Bundle) -> None:
-    """Needs no gradient; for single drawings, which the network was not trained on, the map may well be faint."""
+def test_covering_the_strongest_parts_of_the_map_removes_the_evidence(engine: Engine, released: Bundle) -> None:
+    """This needs no gradient. Drawings are summed: the network did not learn from any, so some maps may be faint."""
     strongest = weakest = 0.0
     for seed in range(6):
         chest = to_input(synthetic.xray(seed), released.preprocessing)
@@ -238,21 +238,21 @@ def test_covering_parts_one_by_one_ranks_them_as_the_map_does(engine: Engine, re
     files = sorted(DATA.glob("originals/PNEUMONIA/*.jpeg"))[::5]
     if not files:
         pytest.skip(NO_DATA)
-    agreement = []
+    correlations = []
     for file in files:
         pneumonia = load_input(file, released.preprocessing)
         coarse, fall = parts(engine.read(pneumonia[np.newaxis]).maps[0]), occlusion(engine, pneumonia)
-        agreement.append(np.corrcoef(ranks(coarse), ranks(fall))[0, 1])
-    print("rank correlations of maps and occlusion:", np.round(sorted(agreement), 2))
-    assert np.median(agreement) > 0.5
-    assert min(agreement) > 0.2
+        correlations.append(np.corrcoef(ranks(coarse), ranks(fall))[0, 1])
+    print("rank correlations of maps and occlusion:", np.round(sorted(correlations), 2))
+    assert np.median(correlations) > 0.5
+    assert min(correlations) > 0.2
 
 
 @pytest.mark.long
 def test_a_map_depends_on_the_weights() -> None:
     """A map that stayed the same with random weights would show the image, not the network.
 
-    With a network to which drawn chests are evidence: where nothing is, maps are alike.
+    Uses a network that finds evidence in drawn chests, because maps without evidence are alike.
 
     Source: Adebayo et al., "Sanity Checks for Saliency Maps", 2018.
     """
@@ -266,10 +266,10 @@ def test_a_map_depends_on_the_weights() -> None:
         assert abs(np.corrcoef(ranks(one), ranks(other))[0, 1]) < 0.5
 
 
-# --- what is shown --------------------------------------------------------------------------------------------------
+# --- drawn maps -----------------------------------------------------------------------------------------------------
 
 
-def test_the_strongest_place_is_drawn_fully_unless_all_evidence_is_weak() -> None:
+def test_the_strongest_place_is_opaque_unless_all_evidence_is_weak() -> None:
     strong = np.zeros((14, 14), np.float32)
     strong[3, 5], strong[4, 5] = 5 * heatmaps.STRONG, heatmaps.STRONG
     drawn = heatmaps.to_bytes(np.stack([strong, strong / 20, np.zeros_like(strong)]))
@@ -290,7 +290,7 @@ def test_an_overlay_is_as_large_as_the_image_and_as_opaque_as_the_map() -> None:
     assert pixels[120, 40, 3] == 0
 
 
-def test_an_overlay_lies_on_the_part_that_was_read() -> None:
+def test_an_overlay_covers_only_the_part_that_was_read() -> None:
     picture = heatmaps.overlay(np.full((14, 14), 255, np.uint8), (280, 140), (70, 0, 210, 130))
     opaque = np.asarray(picture)[..., 3] > 0
     assert opaque[:130, 70:210].all()

@@ -1,4 +1,4 @@
-"""A bundle's network in other formats gives what its engine gives."""
+"""A bundle's network gives the same answers in other formats as in its engine."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ def calibrated(random_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.training
 @pytest.mark.parametrize("kind", ["tf_saved_model", "litert"])
-def test_what_is_exported_reads_as_the_engine_does(
+def test_an_exported_network_answers_like_the_engine(
     random_bundle: Bundle, calibrated: Bundle, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
@@ -36,10 +36,10 @@ def test_what_is_exported_reads_as_the_engine_does(
     expected = engines.load(calibrated.path).predict(IMAGES)
     np.testing.assert_allclose(_run(kind, target), expected, atol=1e-4)
     assert not np.allclose(expected, engines.load(random_bundle.path).predict(IMAGES), atol=1e-2)
-    about = json.loads((output / "export.json").read_text())
-    assert about["bundle"] == calibrated.id
-    assert about["threshold"] == calibrated.threshold
-    assert Preprocessing.from_json(about["preprocessing"]) == calibrated.preprocessing
+    description = json.loads((output / "export.json").read_text())
+    assert description["bundle"] == calibrated.id
+    assert description["threshold"] == calibrated.threshold
+    assert Preprocessing.from_json(description["preprocessing"]) == calibrated.preprocessing
 
 
 def _run(kind: str, target: Path) -> np.ndarray:
@@ -56,7 +56,7 @@ def _run(kind: str, target: Path) -> np.ndarray:
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
-def test_what_is_there_is_not_written_over(
+def test_an_existing_folder_is_not_overwritten(
     random_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["export", "--model", str(random_bundle.path), "--output", str(tmp_path)]) == 2
@@ -64,7 +64,7 @@ def test_what_is_there_is_not_written_over(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_format_that_needs_more_says_so_and_leaves_nothing(
+def test_a_format_whose_package_is_missing_is_refused_and_leaves_nothing(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
@@ -75,7 +75,7 @@ def test_a_format_that_needs_more_says_so_and_leaves_nothing(
     assert not output.exists()
 
 
-def test_an_unknown_format_lists_the_known(
+def test_an_unknown_format_is_refused_with_the_known_ones(
     random_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["export", "--model", str(random_bundle.path), "--output", str(tmp_path / "out"), "--format", "fax"]

@@ -1,4 +1,4 @@
-"""Other hospitals' chests: what their labels are worth, and who is held out."""
+"""Other hospitals' chests: which labels are used, and which patients are held out."""
 
 import csv
 from pathlib import Path
@@ -30,13 +30,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_only_labels_that_can_be_relied_on_are_taken(folder: Path) -> None:
+def test_only_reliable_labels_are_used(folder: Path) -> None:
     chests = external.read(folder)
     assert [chest.sample.label for chest in chests] == [0, 1, external.UNKNOWN, external.UNKNOWN, 1, 1]
     assert chests[2].stated == "pneumonia"
 
 
-def test_a_patient_is_one_of_a_source(folder: Path) -> None:
+def test_patients_are_identified_within_their_source(folder: Path) -> None:
     patients = [chest.sample.patient for chest in external.read(folder)]
     assert patients == ["nih:1", "nih:2", "nih:3", "nih:1", "covid:1", "covid:f"]
 

@@ -1,4 +1,4 @@
-"""Figures by which recipes are compared."""
+"""The figures by which recipes are compared."""
 
 import json
 import shutil
@@ -34,14 +34,14 @@ def answers(scores: list[float], truth: list[int], origin: str, quality: str = "
     )  # fmt: skip
 
 
-def together(*parts: Answers) -> Answers:
+def combined(*parts: Answers) -> Answers:
     return Answers(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
 
 def fold(shift: float = 0.0) -> Answers:
-    """Own pneumonias from 2 to 4, own normals below 0, a block's normals in part among the pneumonias; of NIH one
-    normal above a pneumonia."""
-    return together(
+    """Own pneumonias score from 2 to 4 and own normals below 0. One of the block's two normals scores among the
+    pneumonias. One normal of NIH scores above a pneumonia of NIH."""
+    return combined(
         answers([2 + shift, 3 + shift, 4 + shift, -1 + shift, -2 + shift], [1, 1, 1, 0, 0], folds.OWN),
         answers([-3 + shift, 3.5 + shift], [0, 0], folds.BLOCK),
         answers([1 + shift, 5 + shift, 2 + shift, 0 + shift], [1, 1, 0, 0], NIH, external.EXPERT),
@@ -58,8 +58,8 @@ def test_the_figures_of_one_training() -> None:
     assert np.isnan(found["twins, labels that differ"])
 
 
-def test_other_hospitals_answers_are_counted_from_each_trainings_own_threshold() -> None:
-    """A network whose outputs are all higher is no worse, and put together they are no worse than each."""
+def test_other_hospitals_scores_are_relative_to_each_trainings_own_threshold() -> None:
+    """A network whose outputs are all higher is not worse, and pooled with another it is not worse than each alone."""
     assert folds_figures.figures([fold(), fold(3.0)])["NIH, experts, AUC"] == pytest.approx(3 / 4)
 
 
@@ -72,29 +72,29 @@ def test_the_worst_block_is_that_of_the_worst_training() -> None:
 
 
 def many(seed: int, shift: float) -> Answers:
-    """A training whose log-odds are all too high by a shift, on own patients and on a third of NIH's."""
+    """Answers of a training whose log-odds are all too high by ``shift``, on own patients and on NIH's."""
     rng = np.random.default_rng(seed)
     parts = []
     for origin, quality in ((folds.OWN, ""), (NIH, external.EXPERT)):
         truth = np.arange(120) % 2
         scores = (4 * truth - 2 + rng.normal(0, 1.5, 120) + shift).tolist()
         parts.append(answers(scores, truth.tolist(), origin, quality))
-    return together(*parts)
+    return combined(*parts)
 
 
-def test_doubts_are_those_of_trainings_at_one_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doubts_do_not_depend_on_a_shift_of_a_trainings_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "DRAWS", 10)
-    alike, apart = (folds_figures.doubts([many(1, 0.0), many(2, shift)]) for shift in (0.0, 5.0))
+    equal, shifted = (folds_figures.doubts([many(1, 0.0), many(2, shift)]) for shift in (0.0, 5.0))
     names = {"own", NIH, f"{NIH}, read by radiologists", "other hospitals together"}
-    assert set(alike["coverage"]) == names
+    assert set(equal["coverage"]) == names
     for name in names:
-        assert set(alike["coverage"][name]) == {"probability"}
-        shares = [found["coverage"][name]["probability"]["errors"] for found in (alike, apart)]
-        assert shares[0] == pytest.approx(shares[1], abs=0.02), "as each is calibrated on its own patients"
-    assert alike["calibrated"][NIH]["50"]["ece"][0] < 0.15
+        assert set(equal["coverage"][name]) == {"probability"}
+        shares = [found["coverage"][name]["probability"]["errors"] for found in (equal, shifted)]
+        assert shares[0] == pytest.approx(shares[1], abs=0.02), "each training is calibrated on its own patients"
+    assert equal["calibrated"][NIH]["50"]["ece"][0] < 0.15
 
 
-def test_a_networks_answers_are_kept(xrays: Path, tmp_path: Path) -> None:
+def test_a_networks_answers_are_saved_and_loaded(xrays: Path, tmp_path: Path) -> None:
     samples = data.scan(xrays)
     recipe = Recipe(preprocessing=Preprocessing(size=64), held_out=0.5, seed=1)
     held_out = data.hold_out(samples, "blocks", 0.5, 1)[1]
@@ -104,11 +104,11 @@ def test_a_networks_answers_are_kept(xrays: Path, tmp_path: Path) -> None:
     assert len(found.score) == 2 * len(held_out) + 1
     blocked = set(found.patient[found.origin == folds.BLOCK].tolist())
     assert blocked == data.block(samples[:6], 0.5, 1) - {s.patient for s in data.split(samples, 0.5, 1)[1]}
-    again = folds.load(tmp_path)
-    assert all(np.array_equal(getattr(again, name), value) for name, value in vars(found).items())
+    loaded = folds.load(tmp_path)
+    assert all(np.array_equal(getattr(loaded, name), value) for name, value in vars(found).items())
 
 
-def test_a_bundle_that_learnt_from_other_hospitals_gets_the_figures_of_trainings_that_had_not(tmp_path: Path) -> None:
+def test_a_bundle_that_learnt_from_other_hospitals_gets_figures_of_trainings_that_did_not(tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()
     for name in ("bundle.json", "MODEL_CARD.md"):

@@ -15,15 +15,15 @@ RAW = Preprocessing(size=96, blur=0, percentiles=(0, 100))
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[data.Sample]:
-    """Two files of each class as large as the input or smaller, and two that are larger."""
+    """Of each class, two files no larger than the input and two larger ones."""
     folder = tmp_path_factory.mktemp("hard")
-    found = []
+    created = []
     for number, size in enumerate([(96, 80), (96, 96), (200, 180), (220, 200)]):
         for label in (0, 1):
             path = folder / f"{label}-{number}.jpeg"
             path.write_bytes(synthetic.xray_jpeg(10 * number + label, size))
-            found.append(data.Sample(path, label, f"p{label}-{number}"))
-    return found
+            created.append(data.Sample(path, label, f"p{label}-{number}"))
+    return created
 
 
 def test_every_file_is_shown_in_every_condition(samples: list[data.Sample]) -> None:
@@ -44,31 +44,31 @@ def test_a_limit_counts_files_of_a_class_and_size(samples: list[data.Sample]) ->
     assert len(set(zip(shown.truth.tolist(), shown.renditions.tolist(), strict=True))) == 4
 
 
-def test_the_same_seed_shows_the_same(samples: list[data.Sample]) -> None:
+def test_the_same_seed_gives_the_same_images(samples: list[data.Sample]) -> None:
     one, same, other = (robustness.validation(samples, RAW, [robustness.EVERYTHING], seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.inputs, same.inputs)
     assert sorted(other.names) == sorted(one.names)
-    order, order_of_other = np.argsort(one.names), np.argsort(other.names)
-    assert (other.inputs[order_of_other] != one.inputs[order]).any()
+    order, other_order = np.argsort(one.names), np.argsort(other.names)
+    assert (other.inputs[other_order] != one.inputs[order]).any()
 
 
 @pytest.mark.parametrize("change", [name for name in robustness.CHANGES if name != "plain"])
 def test_each_change_changes_every_image(samples: list[data.Sample], change: str) -> None:
     shown = robustness.validation(samples, RAW, ["plain", change], seed=1)
     for name in set(shown.names):
-        mine = shown.names == name
-        plain, changed = (shown.inputs[mine & (shown.conditions == kind)][0].astype(int) for kind in ("plain", change))
+        rows = shown.names == name
+        plain, changed = (shown.inputs[rows & (shown.conditions == kind)][0].astype(int) for kind in ("plain", change))
         assert (plain != changed).any(), name
 
 
 @pytest.mark.parametrize(("change", "sign"), [("gamma 0.7", 1), ("gamma 1.4", -1), ("brighter", 1), ("darker", -1)])
-def test_exposure_goes_the_way_it_says(samples: list[data.Sample], change: str, sign: int) -> None:
+def test_exposure_changes_brightness_in_the_named_direction(samples: list[data.Sample], change: str, sign: int) -> None:
     shown = robustness.validation(samples, RAW, ["plain", change], seed=1)
     mean = {kind: shown.inputs[shown.conditions == kind].mean() for kind in ("plain", change)}
     assert sign * (mean[change] - mean["plain"]) > 5
 
 
-def test_series_and_causes_come_from_names() -> None:
+def test_series_and_causes_are_read_from_names() -> None:
     assert data.series_of("IM-0115") == "IM"
     assert data.series_of("NORMAL2-IM-0439") == "NORMAL2-IM"
     assert data.series_of("person12") == ""
@@ -107,6 +107,6 @@ def test_early_holds_out_the_first_numbers(cohort: list[data.Sample]) -> None:
     assert normals == {f"IM-{n:04d}" for n in range(100, 115)} | {f"NORMAL2-IM-{n:04d}" for n in range(300, 315)}
 
 
-def test_an_unknown_fold_lists_the_known(cohort: list[data.Sample]) -> None:
+def test_an_unknown_fold_is_refused_with_the_known_ones(cohort: list[data.Sample]) -> None:
     with pytest.raises(ValueError, match="NORMAL2-IM"):
         data.hold_out(cohort, "weekdays", 0.15, seed=7)

@@ -1,4 +1,4 @@
-"""What a bundle says of the X-rays that its network learnt from."""
+"""A bundle's description of the X-rays that its network was trained on."""
 
 import json
 import shutil
@@ -15,10 +15,10 @@ from ml.pictures.preprocess import brightness
 from webapp.agreement.features import FEATURES
 
 
-def test_the_service_divides_each_feature_in_the_same_parts() -> None:
-    theirs = {feature.name: feature.edges for feature in FEATURES}
-    # No file of the training says how old its patient was.
-    assert {name: edges for name, edges in theirs.items() if name != "age"} == inputs.EDGES
+def test_the_service_divides_each_feature_into_the_same_parts() -> None:
+    service_edges = {feature.name: feature.edges for feature in FEATURES}
+    # The training files do not state their patients' ages.
+    assert {name: edges for name, edges in service_edges.items() if name != "age"} == inputs.EDGES
 
 
 def test_a_value_on_an_edge_belongs_to_the_part_above_in_both() -> None:
@@ -29,18 +29,18 @@ def test_a_value_on_an_edge_belongs_to_the_part_above_in_both() -> None:
         assert len(counts) == side.parts
 
 
-def test_brightness_is_the_mean_grey_level_also_of_large_pictures() -> None:
+def test_brightness_is_the_mean_grey_level_even_of_large_pictures() -> None:
     assert brightness(Image.new("L", (40, 30), 90)) == 90
     slope = np.tile(np.linspace(0, 255, 3000).astype(np.uint8), (2000, 1))
     assert brightness(Image.fromarray(slope)) == pytest.approx(slope.mean(), abs=1)
 
 
-def test_the_command_writes_it_into_the_bundle(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
+def test_the_command_writes_the_description_into_the_bundle(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(random_bundle.path, tmp_path / "copy"))
     assert cli.main(["inputs", "--model", str(copy), "--data", str(xrays)]) == 0
     meta = json.loads((copy / "bundle.json").read_text())
-    assert set(meta["inputs"]) == {"brightness", "side"}, "a bundle without a check knows no distance"
-    # 180 by 150 pixels.
+    assert set(meta["inputs"]) == {"brightness", "side"}, "a bundle without a novelty check has no distances"
+    # Every image has 180 by 150 pixels, so that all sides are in the first part.
     assert meta["inputs"]["side"]["counts"][0] == sum(meta["inputs"]["brightness"]["counts"]) > 0
     assert {key: value for key, value in meta.items() if key != "inputs"} == random_bundle.meta
     Bundle.read(copy)

@@ -1,4 +1,4 @@
-"""A bundle in 8-bit integers is read nearly as in float32, or not at all."""
+"""A bundle quantized to 8-bit integers gives nearly the readings of float32, or is refused."""
 
 import json
 from itertools import chain
@@ -42,32 +42,32 @@ def with_ranges(bundle: Bundle, folder: Path, ranges: dict[str, np.ndarray]) -> 
 
 
 @pytest.mark.long
-def test_it_is_read_nearly_as_in_float32(
+def test_readings_in_int8_are_close_to_float32(
     random_bundle: Bundle, batch: np.ndarray, ranges: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    made = with_ranges(random_bundle, tmp_path / "made", ranges)
-    found, exact = (engines.load(made.path, name).read(batch) for name in ("openvino", "mnn"))
+    quantized = with_ranges(random_bundle, tmp_path / "made", ranges)
+    found, exact = (engines.load(quantized.path, name).read(batch) for name in ("openvino", "mnn"))
     assert np.abs(found.probabilities - exact.probabilities).max() < 0.02
-    assert not np.array_equal(found.features, exact.features), "it is not float32"
+    assert not np.array_equal(found.features, exact.features), "the engine does not compute in float32"
     for one, other in ((found.features, exact.features), (found.maps, exact.maps)):
         assert one.shape == other.shape
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
 
 
 @pytest.mark.long
-def test_images_of_a_batch_are_read_as_each_alone(
+def test_a_batch_is_read_like_single_images(
     random_bundle: Bundle, batch: np.ndarray, ranges: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     engine = engines.load(with_ranges(random_bundle, tmp_path / "made", ranges).path, "openvino")
     together, alone = engine.read(batch), [engine.read(image[np.newaxis]) for image in batch]
-    # Which threads compute what moves sums by a last digit, and now and then a value by one of its 128 steps.
-    assert np.allclose(together.probabilities, np.concatenate([one.probabilities for one in alone]), atol=1e-3)
-    for n, one in enumerate(alone):
-        own = [np.abs(one.features[0] - features).mean() for features in together.features]
-        assert np.argmin(own) == n
+    # How work is split between threads changes sums in the last digit, and sometimes a value by one of its 128 steps.
+    assert np.allclose(together.probabilities, np.concatenate([single.probabilities for single in alone]), atol=1e-3)
+    for n, single in enumerate(alone):
+        distances = [np.abs(single.features[0] - features).mean() for features in together.features]
+        assert np.argmin(distances) == n
 
 
-def test_values_are_integers_before_they_are_pooled() -> None:
+def test_values_are_quantized_before_pooling() -> None:
     weights: dict[str, np.ndarray] = {}
     for layer, channels in zip(chain(*convolutions.BLOCKS), [3, *[1] * 12], strict=True):
         weights[f"{layer}/kernel"] = np.ones((3, 3, channels, 1), np.float32)
@@ -78,14 +78,14 @@ def test_values_are_integers_before_they_are_pooled() -> None:
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
-def test_the_networks_input_is_the_one_way_with_channels_first(batch: np.ndarray, scaling: str) -> None:
+def test_the_networks_input_is_the_usual_tensor_with_channels_first(batch: np.ndarray, scaling: str) -> None:
     found = openvino_engine.channels_first(batch, scaling)
     assert np.array_equal(found, to_tensor(batch, scaling).transpose(0, 3, 1, 2))
     assert found.flags.c_contiguous
 
 
 @pytest.mark.long
-def test_a_bundle_without_ranges_and_one_with_wrong_ones_are_refused(
+def test_bundles_without_ranges_or_with_wrong_ones_are_refused(
     random_bundle: Bundle, ranges: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "openvino" not in engines.usable(random_bundle)
@@ -95,7 +95,7 @@ def test_a_bundle_without_ranges_and_one_with_wrong_ones_are_refused(
     monkeypatch.setattr(machine, "has_integers", lambda: True)
     assert "openvino" in engines.usable(wrong)
     monkeypatch.setattr(machine, "has_integers", lambda: False)
-    assert "openvino" not in engines.usable(wrong), "chosen only where it is faster"
+    assert "openvino" not in engines.usable(wrong), "it is chosen only on machines where it is faster"
     with pytest.raises(EngineError, match=r"OpenVINO does not compute on this machine what the model's weights say"):
         engines.load(wrong.path, "openvino")
     (wrong.path / "int8.npz").write_bytes(b"other")
@@ -113,31 +113,31 @@ ROW = {"images": 1000, "labels_changed": 3, "warnings_changed": 5, "mean_differe
      ({"mean_difference": 0.011}, "mean_difference 0.011"), ({"roc_auc": 0.949}, "roc_auc 0.0015"),
      ({"map_correlation": 0.97}, "map_correlation 0.97")],
 )  # fmt: skip
-def test_what_is_out_of_bounds_is_named(changes: dict[str, Any], named: str) -> None:
+def test_figures_out_of_bounds_are_named(changes: dict[str, Any], named: str) -> None:
     found = quantization.exceeded({**ROW, **changes}, {"roc_auc": 0.9505})
     assert len(found) == bool(named)
     assert named in "".join(found)
 
 
 @pytest.mark.long
-def test_one_that_reads_otherwise_is_not_written(
+def test_ranges_that_change_the_readings_are_not_written(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(24):
         folder = tmp_path / "data" / ("NORMAL", "PNEUMONIA")[n % 2]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"person{n}_bacteria_1.jpeg").write_bytes(synthetic.xray_jpeg(n, (80, 80)))
-    made = copy(random_bundle, tmp_path / "made", training={"recipe": {"held_out": 0.5, "seed": 7}})
-    before = (made.path / "bundle.json").read_text()
+    target = copy(random_bundle, tmp_path / "made", training={"recipe": {"held_out": 0.5, "seed": 7}})
+    before = (target.path / "bundle.json").read_text()
     with monkeypatch.context() as patched:
         patched.setitem(quantization.MOST, "mean_difference", -1)
         with pytest.raises(ExportError, match=r"in int8 .* reads held out otherwise: .*mean_difference"):
-            quantization.write(made.path, tmp_path / "data")
-    assert (made.path / "bundle.json").read_text() == before
-    assert not (made.path / "int8.npz").exists()
+            quantization.write(target.path, tmp_path / "data")
+    assert (target.path / "bundle.json").read_text() == before
+    assert not (target.path / "int8.npz").exists()
     monkeypatch.setattr(quantization, "MOST", dict.fromkeys(quantization.MOST, 1))
     monkeypatch.setattr(quantization, "LEAST_CORRELATION", -1)
-    written = quantization.write(made.path, tmp_path / "data")
-    assert Bundle.read(made.path).meta[INT8] == written
+    written = quantization.write(target.path, tmp_path / "data")
+    assert Bundle.read(target.path).meta[INT8] == written
     assert set(written["measured"]) == {"held out"}
-    assert ENGINES["openvino"].runs(Bundle.read(made.path))
+    assert ENGINES["openvino"].runs(Bundle.read(target.path))

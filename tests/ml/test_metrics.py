@@ -19,16 +19,16 @@ def test_figures_at_a_threshold() -> None:
     assert figures["recall"] == pytest.approx(5 / 6)
     assert figures["specificity"] == pytest.approx(0.75)
     assert figures["f1"] == pytest.approx(5 / 6)
-    # Pairs of a pneumonia and a normal that are ordered rightly, ties as half: 20.0 + 2 * 0.5 of 24.
-    right = sum((p > n) + 0.5 * (p == n) for p in SCORES[TRUTH == 1] for n in SCORES[TRUTH == 0])
-    assert figures["roc_auc"] == pytest.approx(right / 24)
+    # Correctly ordered pairs of a pneumonia and a normal, ties counted as half: 20.0 + 2 * 0.5 of 24.
+    ordered = sum((p > n) + 0.5 * (p == n) for p in SCORES[TRUTH == 1] for n in SCORES[TRUTH == 0])
+    assert figures["roc_auc"] == pytest.approx(ordered / 24)
 
 
 def test_the_threshold_itself_counts_as_pneumonia() -> None:
     assert metrics.confusion(TRUTH, SCORES, 0.8)["tp"] == 3
 
 
-def test_one_class_alone_has_no_area() -> None:
+def test_there_is_no_roc_auc_with_one_class_alone() -> None:
     figures = metrics.measure(np.ones(4, int), np.array([0.1, 0.6, 0.7, 0.8]), 0.5)
     assert math.isnan(figures["roc_auc"])
     assert figures["recall"] == 0.75

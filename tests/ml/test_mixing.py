@@ -1,4 +1,4 @@
-"""Changes that take something from other images of a batch."""
+"""Augmentations that take something from other images of the batch."""
 
 import keras
 import numpy as np
@@ -10,32 +10,32 @@ SIDE = 32
 
 
 def batch(count: int = 6) -> np.ndarray:
-    """Images that differ in brightness and in the place of a bright square."""
+    """Images of noise that differ in brightness."""
     rng = np.random.default_rng(1)
     images = rng.uniform(0, 40, (count, SIDE, SIDE, 1)) + 20.0 * np.arange(count)[:, None, None, None]
     return images.astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", [TakeStyle, TakeOutside])
-def test_nothing_changes_but_while_training(kind: type[Mixing]) -> None:
+def test_images_change_only_during_training(kind: type[Mixing]) -> None:
     images = batch()
     assert np.array_equal(kind(1.0, 1)(images, training=False), images)
     assert np.array_equal(kind(0.0, 1)(images, training=True), images)
 
 
-def test_a_style_keeps_the_order_of_grey_levels_nearby_and_moves_them_to_anothers() -> None:
+def test_taking_a_style_moves_grey_levels_and_keeps_the_pattern() -> None:
     images = batch()
     mixed = keras.ops.convert_to_numpy(TakeStyle(1.0, 1)(images, training=True))
     assert mixed.shape == images.shape
     assert mixed.min() >= 0
     assert mixed.max() <= 255
-    # Each image's brightness has moved, and its pattern stayed.
+    # Each image's brightness has changed, and its pattern has not.
     assert (np.abs(mixed.mean(axis=(1, 2, 3)) - images.mean(axis=(1, 2, 3))) > 0.5).all()
     for before, after in zip(images, mixed, strict=True):
         assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.7
 
 
-def test_only_the_surroundings_are_anothers() -> None:
+def test_only_the_surroundings_come_from_another_image() -> None:
     images = batch()
     mixed = keras.ops.convert_to_numpy(TakeOutside(1.0, 1)(images, training=True))
     middle = slice(12, 20)
@@ -44,7 +44,7 @@ def test_only_the_surroundings_are_anothers() -> None:
     assert (corners > 5).all()
 
 
-def test_the_other_image_is_no_second_view_of_the_same() -> None:
+def test_the_other_image_is_never_a_second_view_of_the_same() -> None:
     images = np.repeat(batch(8)[::2], 2, axis=0)
     for seed in range(5):
         mixed = keras.ops.convert_to_numpy(TakeOutside(1.0, seed)(images, training=True))

@@ -1,4 +1,4 @@
-"""The check flags what lies far from the chest X-rays it knows, and is kept in the bundle like the weights."""
+"""The check flags pictures far from the chest X-rays that it knows, and is stored in the bundle like the weights."""
 
 import json
 import shutil
@@ -38,22 +38,22 @@ def known(count: int, seed: int) -> NDArray[np.float32]:
 
 
 def drawn(count: int, seed: int) -> NDArray[np.float32]:
-    """Nearly as close as real images, and all on one side."""
+    """Features of drawings, nearly as close as those of real images, and all displaced to one side."""
     return (known(count, seed) + 1.1 * np.resize([1, -1], 16) @ DIRECTIONS).astype(np.float32)
 
 
 def aside(count: int, seed: int) -> NDArray[np.float32]:
-    """As near, on another side."""
+    """Features that are as near, and displaced to another side."""
     return (known(count, seed) + 1.1 * np.resize([1, 1, -1, -1], 16) @ DIRECTIONS).astype(np.float32)
 
 
 def elsewhere(count: int, seed: int, direction: int = 3) -> NDArray[np.float32]:
-    """Another hospital's chests: all a little to one side."""
+    """Features of another hospital's chests: all displaced a little in one direction."""
     return (known(count, seed) + 8 * DIRECTIONS[direction]).astype(np.float32)
 
 
-def lessons(**wrong: novelty_fit.Sides) -> Lessons:
-    sides = {"drawn": (drawn(80, 21), drawn(80, 22)), **wrong}
+def lessons(**others: novelty_fit.Sides) -> Lessons:
+    sides = {"drawn": (drawn(80, 21), drawn(80, 22)), **others}
     return Lessons(known(600, 1), known(400, 2), sides)
 
 
@@ -63,7 +63,7 @@ def check() -> Check:
 
 
 def contrasty(count: int) -> NDArray[np.uint8]:
-    """Upright chests' inputs."""
+    """The input of an upright chest with contrast, repeated."""
     return np.tile(to_input(synthetic.xray(1, (200, 200)), Preprocessing(size=64)), (count, 1, 1))
 
 
@@ -71,13 +71,13 @@ def codes(warnings: list[novelty.Warnings]) -> list[list[str]]:
     return [[warning["code"] for warning in each] for each in warnings]
 
 
-def test_what_lies_far_is_flagged_and_what_is_known_is_not(check: Check) -> None:
+def test_distant_pictures_are_flagged_and_known_ones_are_not(check: Check) -> None:
     along = 40 + 30 * DIRECTIONS[:1]
     across = known(1, 5)
     across[0, ::2] += 3
     features = np.concatenate([known(50, 4), along, across]).astype(np.float32)
     warnings = check.warnings(features, contrasty(52))
-    assert codes(warnings)[50:] == [["not_chest_xray"]] * 2, "far along a known direction, and off all of them"
+    assert codes(warnings)[50:] == [["not_chest_xray"]] * 2, "far along a known direction, and off all directions"
     assert sum(map(bool, warnings[:50])) <= 2
     assert warnings[50][0]["detail"].endswith("Do not rely on the probability.")
 
@@ -94,25 +94,25 @@ def test_turned_chests_are_flagged_whatever_their_features(check: Check) -> None
 def test_drawings_are_flagged_although_they_are_near(check: Check) -> None:
     features = np.concatenate([drawn(200, 23), known(200, 24)])
     assert (check.distances(features[:200]) > check.threshold).mean() < 0.5, "the distance alone misses them"
-    other = check.flags(features)[:, 1]
-    assert other[:200].mean() > 0.8
-    assert other[200:].mean() < 0.03
+    as_drawing = check.flags(features)[:, 1]
+    assert as_drawing[:200].mean() > 0.8
+    assert as_drawing[200:].mean() < 0.03
     assert all(
         "unlike" in warnings[0]["detail"]
-        for warnings in check.warnings(features[:200][other[:200]], contrasty(other[:200].sum()))
+        for warnings in check.warnings(features[:200][as_drawing[:200]], contrasty(as_drawing[:200].sum()))
     )
 
 
 @pytest.mark.long
-def test_half_of_the_room_up_to_other_pictures_is_left_to_chests_from_elsewhere() -> None:
+def test_half_of_the_gap_to_other_pictures_is_left_to_chests_from_elsewhere() -> None:
     wrong = [(known(80, seed) + 9 * DIRECTIONS[0]).astype(np.float32) for seed in (1, 2)]
     roomy = novelty_fit.fit(lessons(drawn=(wrong[0], wrong[1])))
-    there = (known(200, 3) + 2.5 * DIRECTIONS[0]).astype(np.float32)
-    assert roomy.flags(there)[:, 1].mean() < 0.1
+    elsewhere_features = (known(200, 3) + 2.5 * DIRECTIONS[0]).astype(np.float32)
+    assert roomy.flags(elsewhere_features)[:, 1].mean() < 0.1
     assert roomy.flags(wrong[1])[:, 1].mean() > 0.95
 
 
-def test_a_hospital_that_is_known_is_left_alone_and_what_is_wrong_is_flagged_as_before(check: Check) -> None:
+def test_a_known_hospital_is_not_flagged_and_wrong_pictures_still_are(check: Check) -> None:
     theirs = elsewhere(200, 31)
     assert check.flags(theirs).any(axis=1).mean() > 0.3
     hospitals = {"a": elsewhere(150, 32), "b": elsewhere(150, 33)}
@@ -122,7 +122,7 @@ def test_a_hospital_that_is_known_is_left_alone_and_what_is_wrong_is_flagged_as_
     assert wider.flags(drawn(200, 23)).any(axis=1).mean() > 0.8
 
 
-def test_a_hospital_that_is_left_out_is_not_learnt_from() -> None:
+def test_a_hospital_that_is_left_out_is_not_used() -> None:
     both = replace(lessons(), elsewhere={"a": elsewhere(150, 32), "b": elsewhere(150, 33, direction=5)})
     alone = novelty_fit.fit(both.without("b"))
     expected = novelty_fit.fit(replace(lessons(), elsewhere={"a": elsewhere(150, 32)}))
@@ -131,16 +131,16 @@ def test_a_hospital_that_is_left_out_is_not_learnt_from() -> None:
     assert (alone.distances(features) > 1.2 * novelty_fit.fit(both).distances(features)).mean() > 0.9
 
 
-def test_chests_from_the_side_have_a_code_of_their_own(check: Check) -> None:
+def test_chests_from_the_side_have_their_own_code(check: Check) -> None:
     sideways = novelty_fit.fit(lessons(lateral=(aside(80, 41), aside(80, 42))))
     features = aside(200, 43)
     found = codes(sideways.warnings(features, contrasty(200)))
     assert found.count(["not_chest_xray", "chest_from_the_side"]) > 120
-    assert not check.flags(features)[:, 2].any(), "unless no lesson had them"
+    assert not check.flags(features)[:, 2].any(), "a check that learnt no lateral chests does not flag them as such"
     assert sideways.flags(known(400, 44)).any(axis=1).mean() < sum(1 - share for share in novelty_fit.ACCEPTED) + 0.02
 
 
-def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check: Check) -> None:
+def test_the_accepted_share_of_held_out_images_is_below_the_threshold(check: Check) -> None:
     distances = check.distances(known(400, 2))
     assert (distances > check.threshold / novelty_fit.ROOM).mean() == pytest.approx(
         1 - novelty_fit.ACCEPTED[0], abs=0.0026
@@ -149,7 +149,7 @@ def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check:
     assert (check.distances(known(2000, 9)) > check.threshold).mean() < 0.03
 
 
-def test_how_strong_features_are_does_not_matter(check: Check) -> None:
+def test_the_strength_of_features_does_not_matter(check: Check) -> None:
     features = known(20, 6)
     np.testing.assert_allclose(check.distances(features), check.distances(7 * features), rtol=1e-2)
 
@@ -168,12 +168,12 @@ def test_too_few_images_are_refused() -> None:
         novelty_fit.fit(replace(lessons(), training=known(7, 1)))
 
 
-def test_features_are_kept_and_read_once(tmp_path: Path) -> None:
+def test_features_are_cached_and_read_once(tmp_path: Path) -> None:
     class Engine:
-        asked = 0
+        images_read = 0
 
         def read(self, batch: NDArray[np.uint8]) -> engines.Readings:
-            self.asked += len(batch)
+            self.images_read += len(batch)
             values = batch.reshape(len(batch), -1)[:, :8].astype(np.float32)
             return engines.Readings(values[:, :2], values, values[:, :4].reshape(-1, 2, 2))
 
@@ -183,26 +183,26 @@ def test_features_are_kept_and_read_once(tmp_path: Path) -> None:
     again = FeatureCache(engine, file).get(images[[3, 1, 1]])
     np.testing.assert_array_equal(again[1:], first[[1, 1]])
     np.testing.assert_array_equal(again[0], images[3].ravel()[:8])
-    assert engine.asked == 4
+    assert engine.images_read == 4
 
 
 @pytest.mark.long
-def test_chests_from_the_side_are_made_of_a_ct() -> None:
-    """Of a body that is wider than deep, with its spine at the back."""
+def test_chests_from_the_side_are_made_from_a_ct() -> None:
+    """The body is wider than deep, with its spine at the back."""
     volume = np.zeros((40, 64, 64), np.float32)
     volume[:, 16:48, 4:60] = 1000
     volume[:, 42:47, 29:35] = 2000
-    made = list(made_laterals.made(volume, 2.0))
-    kinds = [kind for kind, _ in made]
+    pictures = list(made_laterals.made(volume, 2.0))
+    kinds = [kind for kind, _ in pictures]
     assert (kinds.count("lateral"), kinds.count("frontal")) == (made_laterals.LATERALS, made_laterals.FRONTALS)
-    assert len({picture.tobytes() for _, picture in made}) == len(made)
+    assert len({picture.tobytes() for _, picture in pictures}) == len(pictures)
 
     def spine(picture: Image.Image) -> float:
-        """How far from the middle the brightest column is, as a part of the width."""
+        """Distance of the brightest column from the middle, as a share of the width."""
         columns = np.asarray(picture, float)[60:240, 40:260].mean(axis=0)
         return abs(float(columns.argmax()) / len(columns) - 0.5)
 
-    frontal, lateral = ([spine(picture) for one, picture in made if one == kind] for kind in ("frontal", "lateral"))
+    frontal, lateral = ([spine(image) for name, image in pictures if name == kind] for kind in ("frontal", "lateral"))
     assert np.median(frontal) < 0.15 < np.median(lateral)
 
 
@@ -215,15 +215,15 @@ def with_check(random_bundle: Bundle, check: Check, tmp_path: Path) -> Bundle:
     return novelty.save(copy, check, {"kinds": {"photograph": {"flagged": 1.0}}})
 
 
-def test_a_check_comes_back_as_it_was_saved(with_check: Bundle, check: Check) -> None:
+def test_a_check_is_loaded_as_it_was_saved(with_check: Bundle, check: Check) -> None:
     loaded = novelty.load(with_check)
     assert loaded
     features = known(30, 8)
     np.testing.assert_array_equal(loaded.distances(features), check.distances(features))
     assert loaded.threshold == check.threshold
-    about = with_check.meta["novelty"]
-    assert about["threshold"] == check.threshold
-    assert about["kinds"]["photograph"]["flagged"] == 1.0
+    meta = with_check.meta["novelty"]
+    assert meta["threshold"] == check.threshold
+    assert meta["kinds"]["photograph"]["flagged"] == 1.0
     assert with_check.load_model(), "the weights are untouched"
 
 
@@ -232,7 +232,7 @@ def test_a_bundle_without_a_check_warns_of_nothing(random_bundle: Bundle) -> Non
     assert novelty.warnings_of(None, known(2, 1), contrasty(2)) == [[], []]
 
 
-def test_a_bundle_of_the_same_weights_gets_the_check_as_well(
+def test_the_check_is_copied_to_a_bundle_with_the_same_weights(
     with_check: Bundle, random_bundle: Bundle, tmp_path: Path
 ) -> None:
     other = Bundle.read(shutil.copytree(random_bundle.path, tmp_path / "other"))
@@ -240,11 +240,13 @@ def test_a_bundle_of_the_same_weights_gets_the_check_as_well(
     assert found
     assert found.threshold == with_check.meta["novelty"]["threshold"]
     assert Bundle.read(other.path).meta["novelty"]["kinds"] == with_check.meta["novelty"]["kinds"]
-    assert novelty.load(novelty.copy_check(random_bundle, Bundle.read(other.path))), "what has no check takes none away"
+    assert novelty.load(novelty.copy_check(random_bundle, Bundle.read(other.path))), (
+        "a bundle without a check removes none"
+    )
 
 
-def holding(bundle: Bundle, **arrays: Any) -> Bundle:
-    """The bundle with these arrays as its check, and with their hash."""
+def with_arrays(bundle: Bundle, **arrays: Any) -> Bundle:
+    """Store these arrays as the bundle's check, with their hash."""
     file = bundle.path / novelty.FILE
     with file.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
@@ -255,10 +257,10 @@ def holding(bundle: Bundle, **arrays: Any) -> Bundle:
 
 
 def test_a_check_from_before_1_2_is_read_and_knows_no_drawings(with_check: Bundle, check: Check) -> None:
-    known_then = {
+    old_arrays = {
         name: value for name, value in vars(check).items() if name not in ("drawn", "familiar", "lateral", "frontal")
     } | {"turned": check.drawn, "upright": 0.0}
-    older = novelty.load(holding(with_check, **known_then))
+    older = novelty.load(with_arrays(with_check, **old_arrays))
     assert older
     features = drawn(50, 23)
     far = check.distances(features) > check.threshold
@@ -282,13 +284,13 @@ def test_a_missing_check_is_refused(with_check: Bundle) -> None:
 
 def test_a_check_of_another_kind_is_refused(with_check: Bundle, check: Check) -> None:
     for arrays in ({"something": np.zeros(3)}, {"axes": check.axes, "drawn": check.drawn}):
-        other = holding(with_check, **arrays)
+        other = with_arrays(with_check, **arrays)
         with pytest.raises(BundleError, match="no check that this version reads"):
             novelty.load(other)
 
 
 @pytest.mark.training
-def test_the_command_fits_measures_and_stores(
+def test_the_command_fits_measures_and_stores_the_check(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(novelty_pictures, "DRAWN", 3)
@@ -310,13 +312,13 @@ def test_the_command_fits_measures_and_stores(
         str(tmp_path / "others"),
     ]
     assert cli.main(arguments) == 0
-    assert "novelty" not in Bundle.read(path).meta, "only measured"
+    assert "novelty" not in Bundle.read(path).meta, "without --write, it only measures"
     assert cli.main([*arguments, "--write"]) == 0
     kinds = Bundle.read(path).meta["novelty"]["kinds"]
     assert {"held out", "held out, perturbed", "inverted", "upside down", "photograph", "text", "letter"} <= set(kinds)
     assert (kinds["letter"]["n"], kinds["letter"]["flagged"]) == (1, 1.0)
     assert kinds["blank"]["flagged"] == kinds["blank"]["unlearnt"] == 1.0
-    assert "unlearnt" not in kinds["photograph"], "of which none was learnt from"
+    assert "unlearnt" not in kinds["photograph"], "the check was not fitted to photographs"
     printed = capsys.readouterr().out
     assert all(kind in printed for kind in kinds)
     assert (path / novelty.FILE).stat().st_size < 3_000_000
@@ -331,21 +333,21 @@ def test_the_command_fits_measures_and_stores(
         assert (picture.mode, picture.size) == ("RGBA", (80, 80))
 
 
-# --- what it is measured on -----------------------------------------------------------------------------------------
+# --- pictures it is measured on -------------------------------------------------------------------------------------
 
 
-def test_turned_chests_are_turned() -> None:
+def test_chests_are_turned_and_inverted() -> None:
     inputs = np.zeros((1, 4, 4), np.uint8)
     inputs[0, 0, 1] = 200
-    made = out_of_domain.turned(inputs)
-    assert made["inverted"][0, 0, 1] == 55
-    assert made["upside down"][0, 3, 2] == 200
-    assert made["turned left"][0, 2, 0] == 200
-    assert made["turned right"][0, 1, 3] == 200
+    turned = out_of_domain.turned(inputs)
+    assert turned["inverted"][0, 0, 1] == 55
+    assert turned["upside down"][0, 3, 2] == 200
+    assert turned["turned left"][0, 2, 0] == 200
+    assert turned["turned right"][0, 1, 3] == 200
 
 
 @pytest.mark.long
-def test_drawings_and_photographs_are_inputs_and_repeatable() -> None:
+def test_drawings_and_photographs_are_repeatable_inputs() -> None:
     spec = Preprocessing(size=64)
     first, second = (
         {**out_of_domain.drawn(spec, 4, 1), "photograph": out_of_domain.photographs(spec, 4, 1)} for _ in range(2)
@@ -366,7 +368,7 @@ def released() -> tuple[Check, engines.Engine, Preprocessing]:
     used = Bundle.read(bundle())
     found = novelty.load(used)
     if found is None:
-        pytest.skip(f"{used.id} was released without a check for other pictures")
+        pytest.skip(f"{used.id} was released without a novelty check")
     return found, engines.load(used.path), used.preprocessing
 
 
@@ -376,7 +378,7 @@ def flagged(released: tuple[Check, engines.Engine, Preprocessing], inputs: NDArr
 
 
 @pytest.mark.training
-def test_the_released_check_flags_what_is_no_chest(released: tuple[Check, engines.Engine, Preprocessing]) -> None:
+def test_the_released_check_flags_other_pictures(released: tuple[Check, engines.Engine, Preprocessing]) -> None:
     spec = released[2]
     kinds = {**out_of_domain.drawn(spec, 8, 99), "photograph": out_of_domain.photographs(spec, 8, 99)}
     for kind, inputs in kinds.items():
@@ -385,7 +387,7 @@ def test_the_released_check_flags_what_is_no_chest(released: tuple[Check, engine
 
 @pytest.mark.training
 @pytest.mark.real_data
-def test_the_released_check_leaves_real_chests_alone_but_not_when_they_are_turned(
+def test_the_released_check_flags_real_chests_only_if_they_are_turned(
     released: tuple[Check, engines.Engine, Preprocessing],
 ) -> None:
     files = sorted(DATA.glob("originals/*/*.jpeg"))[::3]

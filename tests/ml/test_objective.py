@@ -1,4 +1,4 @@
-"""What is around a network while it is trained, and its loss."""
+"""The layers around a network during training, and its loss."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def recipe(**options: Any) -> Recipe:
     return Recipe(stages=stages, preprocessing=Preprocessing(size=SIZE), precision="float32", **options)
 
 
-def test_a_lesson_reads_as_its_network_does_on_the_same_images() -> None:
+def test_the_training_model_answers_like_its_network() -> None:
     network = architectures.build("cnn", SIZE)
     inputs = np.random.default_rng(1).integers(0, 256, (3, SIZE, SIZE)).astype(np.uint8)
     around = objective.around(network, recipe(style=1.0, outside=1.0), SIZE)
@@ -27,7 +27,7 @@ def test_a_lesson_reads_as_its_network_does_on_the_same_images() -> None:
     assert np.allclose(around.predict_on_batch(inputs), expected, atol=1e-5)
 
 
-def test_the_second_head_is_no_part_of_the_network() -> None:
+def test_the_second_head_is_not_part_of_the_network() -> None:
     network = architectures.build("vgg16", SIZE)
     around = objective.around(network, recipe(causes=0.5), SIZE)
     assert around.output.shape == (None, 5)
@@ -35,8 +35,8 @@ def test_the_second_head_is_no_part_of_the_network() -> None:
 
 
 def loss(recipe: Recipe, truth: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    each = objective.loss(recipe)(keras.ops.convert_to_tensor(truth), keras.ops.convert_to_tensor(answers))
-    return np.asarray(keras.ops.convert_to_numpy(each))
+    losses = objective.loss(recipe)(keras.ops.convert_to_tensor(truth), keras.ops.convert_to_tensor(answers))
+    return np.asarray(keras.ops.convert_to_numpy(losses))
 
 
 def test_an_image_without_a_label_only_has_to_agree_with_its_other_view() -> None:
@@ -48,7 +48,7 @@ def test_an_image_without_a_label_only_has_to_agree_with_its_other_view() -> Non
     assert loss(recipe(consistency=1.0), truth, apart)[0] == pytest.approx((2 * np.log(4)) ** 2, rel=1e-4)
 
 
-def test_the_loss_is_keras_own_with_smoothed_labels() -> None:
+def test_the_loss_is_that_of_keras_with_smoothed_labels() -> None:
     truth = objective.targets(np.array([0, 1]), np.array([0, 2]), np.ones(2))
     answers = np.array([[0.7, 0.1, 0.8, 0.1, 0.1], [0.4, 0.9, 0.2, 0.3, 0.5]], np.float32)
     expected = keras.losses.BinaryCrossentropy(label_smoothing=0.03, reduction=None)(truth[:, :2], answers[:, :2])

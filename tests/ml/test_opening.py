@@ -1,4 +1,4 @@
-"""Files are opened in a process of its own, which a decoder may end."""
+"""Files are opened in a separate process, because a decoder may crash it."""
 
 import os
 import signal
@@ -11,19 +11,19 @@ from ml.inference import opening
 from ml.pictures.preprocess import Preprocessing
 from tests import synthetic
 
-read = opening._open
+original_open = opening._open
 
 
-def ending(file: Path, spec: Preprocessing) -> opening.Opened:
-    """As a decoder whose memory is damaged."""
+def crashing(file: Path, spec: Preprocessing) -> opening.Opened:
+    """Open a file, or crash like a decoder whose memory is damaged."""
     if file.name == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
-    return read(file, spec)
+    return original_open(file, spec)
 
 
 @pytest.mark.long
 def test_a_file_that_crashes_its_decoder_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_open", ending)
+    monkeypatch.setattr(opening, "_open", crashing)
     files = [tmp_path / name for name in ("first", "crash", "last")]
     for file in files:
         file.write_bytes(synthetic.xray_png(1, (72, 66)))

@@ -1,4 +1,4 @@
-"""Two models on the same patients, on planted cases."""
+"""Comparing two models on the same patients, tested on constructed cases."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def scores(noise: float, seed: int = 0) -> np.ndarray:
 POOR, GOOD = Reading("poor", scores(0.3), 0.5), Reading("good", scores(0.1, 1), 0.5)
 
 
-def test_the_same_model_twice_differs_in_nothing() -> None:
+def test_a_model_does_not_differ_from_its_copy() -> None:
     report = paired.compare(TRUTH, POOR, Reading("copy", POOR.probability.copy(), 0.5), PATIENTS, rounds=200)
     assert set(report["differences"]) == {"accuracy", "precision", "recall", "specificity", "f1", "roc_auc"}
     assert all(d == {"value": 0, "interval": (0, 0)} for d in report["differences"].values())
@@ -47,15 +47,15 @@ def test_the_difference_is_that_of_the_two_models_figures() -> None:
 
 
 def test_both_models_are_measured_on_the_same_draws() -> None:
-    """Models that err alike differ less from draw to draw than each moves by itself."""
+    """The difference of two models with similar errors varies less between draws than each model's own figure."""
     alike = Reading("alike", np.clip(POOR.probability + np.random.default_rng(2).normal(0, 0.01, N), 0, 1), 0.5)
     low, high = paired.compare(TRUTH, POOR, alike, PATIENTS, rounds=300)["differences"]["roc_auc"]["interval"]
     alone = bootstrap.intervals(TRUTH, POOR.probability, 0.5, PATIENTS, rounds=300)["roc_auc"]
     assert high - low < 0.3 * (alone[1] - alone[0])
 
 
-def test_patients_are_drawn_and_not_images() -> None:
-    """One patient with a hundred images is one patient: the interval is wider than if they were a hundred."""
+def test_draws_are_of_patients_and_not_of_images() -> None:
+    """One patient with a hundred images counts once: the interval is wider than with a hundred patients."""
     crowd = np.where(np.arange(N) % (N // 2) < 100, np.where(TRUTH == 1, "ill", "well"), PATIENTS)
     wrong = np.where(crowd == "ill", 0.1, POOR.probability)
     worse = Reading("worse", wrong, 0.5)
@@ -66,15 +66,15 @@ def test_patients_are_drawn_and_not_images() -> None:
     assert widths[0] > 2 * widths[1]
 
 
-def test_a_better_order_with_a_bad_threshold_is_called_mixed() -> None:
+def test_a_better_order_with_a_bad_threshold_gives_a_mixed_verdict() -> None:
     report = paired.compare(TRUTH, POOR, Reading("sly", GOOD.probability, 0.05), PATIENTS, rounds=200)
     assert report["better"] is None
     assert report["verdict"].startswith("Neither is better in everything: sly has the higher ROC AUC")
 
 
-def test_the_losses_of_a_better_model_are_reported() -> None:
+def test_what_a_better_model_does_worse_is_reported() -> None:
     rng = np.random.default_rng(3)
-    # As good as certain of every normal image; misses one in five pneumonias that the other one finds.
+    # The new model is almost certain of every normal image, and misses one in five pneumonias that the old one finds.
     first = np.where(TRUTH == 1, 0.9, np.where(rng.random(N) < 0.6, 0.8, 0.1))
     second = np.where(TRUTH == 1, np.where(rng.random(N) < 0.2, 0.4, 0.9), 0.1)
     report = paired.compare(TRUTH, Reading("old", first, 0.5), Reading("new", second, 0.5), PATIENTS, rounds=200)
@@ -82,7 +82,7 @@ def test_the_losses_of_a_better_model_are_reported() -> None:
     assert "; yet its recall (-0." in report["verdict"]
 
 
-def test_mcnemars_test_by_hand() -> None:
+def test_mcnemars_test_agrees_with_a_calculation_by_hand() -> None:
     first = np.array([True] * 5 + [True] * 1 + [False] * 8)
     second = np.array([True] * 5 + [False] * 1 + [True] * 8)
     report = paired.mcnemar(first, second)
@@ -91,8 +91,8 @@ def test_mcnemars_test_by_hand() -> None:
     assert report["p"] == pytest.approx(2 * (1 + 9) / 2**9)
 
 
-def test_accuracy_alone_decides_only_with_mcnemars_test() -> None:
-    """Five images set right move the interval off 0; the test of the labels is not moved."""
+def test_accuracy_alone_decides_only_if_mcnemars_test_agrees() -> None:
+    """Correcting five images moves the interval away from 0, but McNemar's test stays insignificant."""
     better = POOR.probability.copy()
     wrong = np.flatnonzero((TRUTH == 1) & (POOR.probability < 0.5))
     _, one_of_each = np.unique(PATIENTS[wrong], return_index=True)

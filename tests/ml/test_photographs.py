@@ -1,4 +1,4 @@
-"""A camera's photographs of films and screens are noticed; X-rays' own files and screenshots are not taken for them."""
+"""Photographs of films and screens are recognised; X-ray files and screenshots are not mistaken for them."""
 
 import io
 
@@ -14,8 +14,8 @@ from ml.pictures.decode import open_image
 from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
 
-#: Exposure time, aperture, focal length.
-TAKEN_WITH = {33434: 0.02, 33437: 1.8, 37386: 4.2}
+#: EXIF tags that cameras write: exposure time, aperture, focal length.
+CAMERA_TAGS = {33434: 0.02, 33437: 1.8, 37386: 4.2}
 
 
 def encoded(picture: Image.Image, exif: Image.Exif | None = None) -> bytes:
@@ -25,12 +25,12 @@ def encoded(picture: Image.Image, exif: Image.Exif | None = None) -> bytes:
 
 
 @pytest.mark.long
-def test_most_photographs_are_noticed() -> None:
-    noticed = []
+def test_most_photographs_are_recognised() -> None:
+    recognised = []
     for seed in range(12):
         taken = photograph(synthetic.xray(seed, (450, 400)), np.random.default_rng(seed), side=800)
-        noticed.append(xray.find(open_image(taken.content)).warnings == [PHOTOGRAPH_OF_FILM])
-    assert sum(noticed) >= 10
+        recognised.append(xray.find(open_image(taken.content)).warnings == [PHOTOGRAPH_OF_FILM])
+    assert sum(recognised) >= 10
 
 
 @pytest.mark.long
@@ -41,14 +41,14 @@ def test_the_same_seed_takes_the_same_photograph() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_files_and_screenshots_of_xrays_are_no_photographs(seed: int) -> None:
+def test_files_and_screenshots_of_xrays_are_not_taken_for_photographs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     chest = synthetic.xray(seed, (600, 500))
     for picture in (chest, bordered.screenshot(chest, rng), bordered.film(chest, rng), chest.convert("RGB")):
         assert PHOTOGRAPH_OF_FILM not in xray.find(open_image(encoded(picture))).warnings
 
 
-def test_coloured_letters_on_an_xray_are_no_photograph() -> None:
+def test_coloured_letters_do_not_make_an_xray_a_photograph() -> None:
     chest = synthetic.xray(3, (600, 500)).convert("RGB")
     chest.paste((255, 220, 0), (20, 20, 160, 60))
     chest.paste((0, 160, 255), (250, 200, 300, 260))
@@ -61,9 +61,9 @@ def test_a_tinted_picture_is_taken_for_a_photograph() -> None:
     assert photographs.is_photograph(open_image(encoded(tinted)))
 
 
-def test_what_a_camera_wrote_into_the_file_tells() -> None:
+def test_a_cameras_exif_identifies_a_photograph() -> None:
     exif = Image.Exif()
-    exif[photographs.EXIF_IFD] = TAKEN_WITH
+    exif[photographs.EXIF_IFD] = CAMERA_TAGS
     assert photographs.is_photograph(open_image(encoded(synthetic.xray(1), exif)))
     scanner = Image.Exif()
     scanner[271], scanner[272] = "Scans", "A4"
@@ -71,7 +71,7 @@ def test_what_a_camera_wrote_into_the_file_tells() -> None:
 
 
 def test_a_sheet_seen_at_an_angle_is_found_and_rectified() -> None:
-    """A known projection: what is rectified is the X-ray again."""
+    """The projection is known, so the rectified sheet must look like the X-ray."""
     import cv2
 
     chest = synthetic.xray(2, (500, 420))
@@ -90,7 +90,7 @@ def test_a_sheet_seen_at_an_angle_is_found_and_rectified() -> None:
     assert np.corrcoef(np.asarray(front).ravel(), np.asarray(chest).ravel())[0, 1] > 0.95
 
 
-def test_a_photograph_needs_no_second_warning() -> None:
+def test_a_photograph_gets_no_second_warning() -> None:
     other = {"code": novelty.CODE, "detail": novelty.DETAIL}
     assert novelty.together([PHOTOGRAPH_OF_FILM], [other]) == [PHOTOGRAPH_OF_FILM]
     assert novelty.together([BORDERS_REMOVED], [other]) == [other, BORDERS_REMOVED]

@@ -1,4 +1,4 @@
-"""Pictures with borders and photographs of films on the command line: what is read of them, and what is measured."""
+"""Pictures with borders and photographs of films on the command line: how they are read, and what is measured."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from tests import synthetic
 
 @pytest.fixture
 def held_out_bundle(random_bundle: Bundle, tmp_path: Path) -> Path:
-    """A bundle whose metadata hold every patient out."""
+    """A bundle whose metadata says that every patient was held out."""
     copy = tmp_path / "held-out-0.0.1"
     shutil.copytree(random_bundle.path, copy)
     meta = json.loads((copy / "bundle.json").read_text())
@@ -27,7 +27,7 @@ def held_out_bundle(random_bundle: Bundle, tmp_path: Path) -> Path:
 
 
 @pytest.mark.long
-def test_predict_reads_what_lies_inside_a_border_and_labels_no_photograph(
+def test_predict_reads_inside_a_border_and_gives_a_photograph_no_label(
     random_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chest = synthetic.xray(5, (500, 400))
@@ -42,13 +42,13 @@ def test_predict_reads_what_lies_inside_a_border_and_labels_no_photograph(
         ["predict", "--model", str(random_bundle.path), "--json", str(out), "--heatmaps", str(maps), *names]
     )
     assert status == 0
-    plain, inside, taken = json.loads(out.read_text())
+    plain, inside, photographed = json.loads(out.read_text())
     assert inside["probability"] == pytest.approx(plain["probability"], abs=1e-5)
     assert inside["label"] == plain["label"]
-    codes = [{warning["code"] for warning in row["warnings"]} for row in (plain, inside, taken)]
-    anywhere = {"evidence_outside_lungs"}  # where a random network looks
-    assert [found - anywhere for found in codes] == [set(), {"borders_removed"}, {"photograph_of_film"}]
-    assert taken["label"] is None
+    codes = [{warning["code"] for warning in row["warnings"]} for row in (plain, inside, photographed)]
+    ignored = {"evidence_outside_lungs"}  # a random network may find evidence anywhere
+    assert [found - ignored for found in codes] == [set(), {"borders_removed"}, {"photograph_of_film"}]
+    assert photographed["label"] is None
     assert "no label  photograph_of_film" in capsys.readouterr().out
     with Image.open(plain["heatmap"]) as whole, Image.open(inside["heatmap"]) as part:
         assert part.size == (700, 460)
@@ -60,7 +60,7 @@ def test_predict_reads_what_lies_inside_a_border_and_labels_no_photograph(
 
 
 @pytest.mark.long
-def test_borders_are_measured(held_out_bundle: Path, xrays: Path, tmp_path: Path) -> None:
+def test_the_effect_of_borders_is_measured(held_out_bundle: Path, xrays: Path, tmp_path: Path) -> None:
     others = tmp_path / "others"
     (others / "clinic").mkdir(parents=True)
     framed = bordered.strip(0.1, "lr", 255)(synthetic.xray(1, (300, 240)), np.random.default_rng(0))
@@ -78,7 +78,7 @@ def test_borders_are_measured(held_out_bundle: Path, xrays: Path, tmp_path: Path
 
 
 @pytest.mark.long
-def test_photographs_are_measured(held_out_bundle: Path, xrays: Path, tmp_path: Path) -> None:
+def test_the_effect_of_photographs_is_measured(held_out_bundle: Path, xrays: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     arguments = ["--data", str(xrays), "--limit", "2", "--json", str(out)]
     assert not cli.main(["photographs", "--model", str(held_out_bundle), *arguments])

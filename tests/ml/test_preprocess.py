@@ -1,4 +1,4 @@
-"""One preprocessing for training and serving."""
+"""Training and serving share one preprocessing."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_input_is_square_grey_and_stretched() -> None:
     assert pixels.max() == 255
 
 
-def test_exposure_is_taken_out() -> None:
+def test_exposure_is_normalised() -> None:
     image = synthetic.xray(1, (600, 500))
     darker = image.point([int(20 + value * 0.5) for value in range(256)])
     before, after = (to_input(picture, Preprocessing()).astype(int) for picture in (image, darker))
@@ -58,12 +58,12 @@ def test_large_and_small_versions_give_nearly_the_same_input() -> None:
     spec = Preprocessing()
     difference = np.abs(to_input(large, spec).astype(int) - to_input(small, spec).astype(int)).mean()
     sharp = Preprocessing(blur=0.0)
-    without = np.abs(to_input(large, sharp).astype(int) - to_input(small, sharp).astype(int)).mean()
+    sharp_difference = np.abs(to_input(large, sharp).astype(int) - to_input(small, sharp).astype(int)).mean()
     assert difference < 3
-    assert difference < without
+    assert difference < sharp_difference
 
 
-def test_tensor_is_what_keras_gives_vgg16() -> None:
+def test_the_tensor_is_that_of_keras_preprocessing_for_vgg16() -> None:
     batch = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
     colour = np.repeat(batch[..., np.newaxis], 3, axis=-1).astype(np.float32)
     expected = keras.applications.vgg16.preprocess_input(colour)
@@ -72,21 +72,21 @@ def test_tensor_is_what_keras_gives_vgg16() -> None:
     np.testing.assert_allclose(tensor, expected, atol=1e-4)
 
 
-def test_preprocessing_survives_json() -> None:
+def test_preprocessing_is_restored_from_json() -> None:
     spec = Preprocessing(size=96, blur=0.5, percentiles=(2.0, 98.0))
     assert Preprocessing.from_json(spec.to_json()) == spec
 
 
 @pytest.mark.real_data
-def test_real_originals_and_training_images_go_the_same_way(originals: list[Path]) -> None:
-    """What serving stores for an upload is, to the last pixel, what training would have made of the same file."""
+def test_real_images_are_prepared_alike_for_training_and_serving(originals: list[Path]) -> None:
+    """What serving stores for an upload is what training makes of the same file."""
     from ml.pictures.augment import Strength, perturb
 
-    nothing = Strength(*[0.0] * 9)
+    unchanged = Strength(*[0.0] * 9)
     spec = Preprocessing()
     for file in originals[:5]:
         image = open_image(file.read_bytes())
         served = to_input(image, spec)
         # Training without any change may only differ by its choice of the resampling filter.
-        trained = perturb(image, np.random.default_rng(0), nothing, spec)
+        trained = perturb(image, np.random.default_rng(0), unchanged, spec)
         assert np.abs(served.astype(int) - trained.astype(int)).mean() < 3

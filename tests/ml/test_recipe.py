@@ -1,4 +1,4 @@
-"""Recipes are read strictly: a key that is misspelt must not be passed over."""
+"""Recipes are read strictly: a misspelt key is an error."""
 
 import json
 from dataclasses import replace
@@ -18,11 +18,11 @@ from tests import synthetic
 
 @pytest.mark.parametrize("name", recipe.names())
 def test_the_projects_recipes_can_be_read(name: str) -> None:
-    made = recipe.load(name)
-    assert made.name == name
-    assert all(recipe.load(member).preprocessing == made.preprocessing for member in made.members)
-    assert bool(made.epochs) != bool(made.members)
-    assert made.preprocessing.size >= 32
+    loaded = recipe.load(name)
+    assert loaded.name == name
+    assert all(recipe.load(member).preprocessing == loaded.preprocessing for member in loaded.members)
+    assert bool(loaded.epochs) != bool(loaded.members)
+    assert loaded.preprocessing.size >= 32
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_the_projects_recipes_can_be_read(name: str) -> None:
         ("batch = ", "small.toml"),
     ],
 )
-def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_a_mistake_in_a_recipe_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "small.toml").write_text(text)
     with pytest.raises(ValueError, match=message):
         recipe.load(str(tmp_path / "small.toml"))
 
 
-def test_an_unknown_recipe_lists_the_known() -> None:
+def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=recipe.DEFAULT):
         recipe.load("magic")
 
@@ -51,16 +51,16 @@ def test_an_unknown_recipe_lists_the_known() -> None:
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> list[data.Sample]:
     folder = tmp_path_factory.mktemp("uneven")
-    found = []
+    created = []
     for number in range(12):
         label = int(number >= 3)
         path = folder / f"{number}.jpeg"
         path.write_bytes(synthetic.xray_jpeg(number, (80, 80)))
-        found.append(data.Sample(path, label, str(number)))
-    return found
+        created.append(data.Sample(path, label, str(number)))
+    return created
 
 
-def test_sampling_shows_both_classes_alike_and_normals_several_times(uneven: list[data.Sample]) -> None:
+def test_sampling_shows_both_classes_equally_and_repeats_normals(uneven: list[data.Sample]) -> None:
     images = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, batch=4))
     shown = images.labels[images.order]
     assert np.bincount(shown).tolist() == [6, 6]
@@ -73,7 +73,7 @@ def test_sampling_shows_both_classes_alike_and_normals_several_times(uneven: lis
     np.testing.assert_array_equal(images.order, first)
 
 
-def test_weights_show_every_image_once_and_weigh_the_rarer_class_up(uneven: list[data.Sample]) -> None:
+def test_weights_show_every_image_once_and_raise_the_rarer_class(uneven: list[data.Sample]) -> None:
     images = TrainingImages(uneven, Recipe(balance="weights", batch=5))
     assert sorted(images.order) == list(range(12))
     assert images.weights.tolist() == pytest.approx([2.0] * 3 + [2 / 3] * 9)
@@ -85,7 +85,7 @@ def test_fewer_images_than_a_batch_are_one_batch(uneven: list[data.Sample]) -> N
     assert [len(images[i][1]) for i in range(len(images))] == [12]
 
 
-def test_an_image_that_is_shown_twice_is_changed_twice(uneven: list[data.Sample]) -> None:
+def test_an_image_that_is_shown_twice_is_augmented_twice(uneven: list[data.Sample]) -> None:
     images = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, batch=12))
     tensors, targets = images[0]
     assert targets[:, :2].sum(axis=1).tolist() == [1.0] * 12
@@ -102,10 +102,10 @@ def test_other_hospitals_chests_have_their_share_of_an_epoch(uneven: list[data.S
 
     chests = [chest(0, 0, external.EXPERT), chest(1, 0, external.FROM_REPORTS), chest(2, external.UNKNOWN, "")]
     own = len(TrainingImages(uneven, Recipe(balance="sampling", repeat=2), chests).order)
-    some = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, external=0.5), chests)
-    assert (own, len(some.order)) == (12, 24)
-    # Without a second view, what has no label teaches nothing; experts' labels are shown twice as often.
-    assert some.chances.tolist() == pytest.approx([2 / 3, 1 / 3])
+    mixed = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, external=0.5), chests)
+    assert (own, len(mixed.order)) == (12, 24)
+    # Without a second view, images without a label teach nothing. Experts' labels are shown twice as often.
+    assert mixed.chances.tolist() == pytest.approx([2 / 3, 1 / 3])
     agreeing = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, external=0.5, consistency=0.1), chests)
     assert agreeing.order[::2].tolist() == agreeing.order[1::2].tolist()
     assert agreeing.weights[-1] == 0
@@ -134,7 +134,7 @@ def test_reviews_become_samples(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_reviews_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+def test_reviews_that_cannot_be_used_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lacks the columns verdict"):
         extra.read(export(tmp_path, "a.jpeg,p1", header="file,patient"))
     with pytest.raises(FileNotFoundError, match=r"z\.jpeg"):
@@ -152,7 +152,7 @@ def test_cost_counts_time_and_processor_time() -> None:
     assert figures["machine"]
 
 
-def test_energy_is_what_the_counters_rose_by_and_none_without_them(
+def test_energy_is_the_increase_of_the_counters_or_none_without_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cost, "COUNTERS", tmp_path)
@@ -167,7 +167,7 @@ def test_energy_is_what_the_counters_rose_by_and_none_without_them(
     assert measured.so_far()["kilojoules"] is None
 
 
-def test_what_an_interrupted_run_cost_is_counted_in(tmp_path: Path) -> None:
+def test_the_cost_of_an_interrupted_run_is_included(tmp_path: Path) -> None:
     file = tmp_path / "cost.json"
     file.write_text('{"seconds": 100, "processor_seconds": 150, "kilojoules": null, "machine": "another"}')
     figures = Cost(file).keep()

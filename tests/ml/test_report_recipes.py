@@ -1,4 +1,4 @@
-"""The report's recipes: each has the report's settings, trains, and is evaluated as in the report."""
+"""Each of the report's recipes has the report's settings, can be trained, and is evaluated as in the report."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,14 +23,14 @@ UNCHANGED = {**dict.fromkeys(Strength.__dataclass_fields__, 0), "share": 1.0}
 
 @pytest.fixture
 def eagerly() -> Iterator[None]:
-    """Without tracing, which takes minutes for the deepest networks and pays off after thousands of steps."""
+    """Run TensorFlow eagerly: tracing takes minutes for the deepest networks and pays off after thousands of steps."""
     tensorflow = pytest.importorskip("tensorflow")
     tensorflow.config.run_functions_eagerly(True)
     yield
     tensorflow.config.run_functions_eagerly(False)
 
 
-def test_each_recipe_is_of_a_network_that_is_known() -> None:
+def test_each_recipe_names_a_known_network() -> None:
     assert set(recipe.names()) >= set(NAMES)
     for name in recipe.names():
         architectures.check(recipe.load(name).architecture)
@@ -58,13 +58,13 @@ def test_the_reports_cnn_is_trained_as_the_report_says() -> None:
 
 
 def small(name: str, **changes: Any) -> Recipe:
-    """The recipe on tiny images, for one epoch of one step, half of the patients held out."""
+    """The recipe with tiny images, one epoch of one step, and half of the patients held out."""
     loaded = recipe.load(name)
     size = {"inceptionv3": 75}.get(loaded.architecture, 64)
     stage = replace(loaded.stages[0], epochs=1, size=size)
-    made = replace(loaded, batch=12, held_out=0.5, seed=5, stages=(stage,),
+    tiny = replace(loaded, batch=12, held_out=0.5, seed=5, stages=(stage,),
                    preprocessing=replace(loaded.preprocessing, size=size))  # fmt: skip
-    return replace(made, **changes)
+    return replace(tiny, **changes)
 
 
 @pytest.mark.training
@@ -85,17 +85,17 @@ def test_each_recipe_trains(
     outputs = np.asarray(model(np.zeros((2, *model.input_shape[1:]), "float32")))
     assert outputs.shape == (2, 2)
     assert np.isfinite(outputs).all()
-    # What was learnt is in what is kept: the head's biases, and the statistics of batch normalisation.
+    # The saved network has what was learnt: the head's biases, and the statistics of batch normalisation.
     moved = {
         variable.path: np.abs(old - new).max() > 0
         for variable, old, new in zip(model.weights, before, model.get_weights(), strict=True)
         if variable.path.endswith(("moving_mean", "moving_variance", "bias"))
     }
     assert moved["hidden/bias"]
-    assert np.mean([there for path, there in moved.items() if "moving_" in path] or [True]) > 0.9
+    assert np.mean([changed for path, changed in moved.items() if "moving_" in path] or [True]) > 0.9
 
 
-def test_dropout_is_what_the_recipe_says() -> None:
+def test_dropout_is_that_of_the_recipe() -> None:
     layer = trainable(small("report-vgg16", dropout=0.25)).get_layer("dropout")
     values = np.ones((1, 20_000), "float32")
     assert np.mean(np.asarray(layer(values, training=True)) == 0) == pytest.approx(0.25, abs=0.02)
@@ -104,16 +104,16 @@ def test_dropout_is_what_the_recipe_says() -> None:
 
 def test_the_plain_judge_weighs_every_image_the_same(xrays: Path) -> None:
     samples = data.scan(xrays)
-    samples = samples[:2] + samples[6:]  # two normal, six pneumonia
+    samples = samples[:2] + samples[6:]  # two normal and six pneumonia
     judge = PlainJudge(samples, small("report-cnn"))
     keras.utils.set_random_seed(2)
     losses = judge.losses(architectures.build("cnn", 64))
-    right = np.where(judge.shown.truth == 1, judge.probability, 1 - judge.probability)
-    assert len(right) == 8
-    assert losses["val_loss"] == pytest.approx(-np.log(right).mean(), rel=1e-4)
+    of_truth = np.where(judge.shown.truth == 1, judge.probability, 1 - judge.probability)
+    assert len(of_truth) == 8
+    assert losses["val_loss"] == pytest.approx(-np.log(of_truth).mean(), rel=1e-4)
     figures = judge.figures()
-    called = judge.probability >= 0.5
-    assert figures["val_recall"] == pytest.approx((called & (judge.shown.truth == 1)).sum() / 6)
+    positive = judge.probability >= 0.5
+    assert figures["val_recall"] == pytest.approx((positive & (judge.shown.truth == 1)).sum() / 6)
 
 
 @pytest.mark.training

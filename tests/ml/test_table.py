@@ -12,7 +12,7 @@ from ml.experiments.table import markdown, read
 RELEASED = Path(__file__).resolve().parents[2] / "models" / "vgg16-pneumonia-1.2.0"
 
 
-def test_a_bundle_and_a_report_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bundle_and_a_report_are_shown_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = read(RELEASED)
     del report["conditions"]["brighter"]
     file = tmp_path / "report.json"
@@ -34,7 +34,7 @@ def test_the_worst_group_is_named() -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", "not json"])
-def test_what_holds_no_figures_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_report_without_figures_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "report.json").write_text(content)
     with pytest.raises(BundleError):
         read(tmp_path / "report.json")

@@ -1,4 +1,4 @@
-"""Whether a chest hangs upright is told, learnt from chests that were turned and inverted."""
+"""Detecting whether a chest is upright, learnt from chests that were turned and inverted."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def drawn(*seeds: int, size: int = 224) -> NDArray[np.uint8]:
 
 
 def ways(inputs: NDArray[np.uint8]) -> dict[tuple[int, bool], NDArray[np.uint8]]:
-    """The same in every way that is not upright."""
+    """The inputs turned and inverted in every way that is not upright."""
     return {
         (quarters, inverted): np.rot90(255 - inputs if inverted else inputs, quarters, axes=(1, 2))
         for quarters, inverted in upright.WAYS[1:]
@@ -28,12 +28,12 @@ def ways(inputs: NDArray[np.uint8]) -> dict[tuple[int, bool], NDArray[np.uint8]]
 
 
 def test_a_drawn_chest_is_upright_and_looks_less_so_in_every_other_way() -> None:
-    """Upside down less clearly than a real one: drawn lungs are nearly as wide above as below."""
+    """Drawn chests upside down are less clear than real ones: their lungs are nearly as wide above as below."""
     chests, learnt = drawn(*range(6)), upright.layers()
     assert not upright.turned(chests).any()
-    most = upright.odds(chests, learnt).max()
+    highest = upright.odds(chests, learnt).max()
     for (quarters, inverted), inputs in ways(chests).items():
-        assert upright.odds(inputs, learnt).min() > most + 2, (quarters, inverted)
+        assert upright.odds(inputs, learnt).min() > highest + 2, (quarters, inverted)
         assert upright.turned(inputs).all() or (quarters, inverted) == (2, False)
 
 
@@ -41,29 +41,29 @@ def test_a_mirrored_chest_is_upright() -> None:
     assert not upright.turned(drawn(1, 2)[:, :, ::-1]).any()
 
 
-def test_inputs_of_any_size_are_taken() -> None:
+def test_inputs_of_any_size_are_accepted() -> None:
     small = drawn(1, size=64)
     assert upright.turned(np.concatenate([small, np.rot90(small, axes=(1, 2))])).tolist() == [False, True]
 
 
 def test_a_copy_keeps_its_top_at_the_top() -> None:
-    """Bright above and dark below stays so however it is framed, exposed and covered in part."""
+    """A picture that is bright above and dark below stays so, however a copy is framed, exposed and partly covered."""
     picture = np.repeat(np.linspace(255, 0, 224).astype(np.uint8)[:, None], 224, axis=1)
     rng = np.random.default_rng(1)
     for _ in range(20):
-        made = training._copy(picture, rng).astype(float)
-        assert made.shape == (224, 224)
-        assert np.median(made[60:100, 60:160]) > np.median(made[124:164, 60:160])
+        copy = training._copy(picture, rng).astype(float)
+        assert copy.shape == (224, 224)
+        assert np.median(copy[60:100, 60:160]) > np.median(copy[124:164, 60:160])
 
 
 @pytest.mark.training
-def test_what_is_learnt_from_a_few_drawn_chests_holds_for_others_and_is_what_is_stored(
+def test_layers_learnt_from_a_few_drawn_chests_work_for_others_and_are_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layers = training.fit(drawn(*range(12)))
-    about = training.measured(layers, drawn(*range(20, 26)))
-    assert about["flagged"] <= 0.2
-    assert about["caught"] >= 0.8, "all but those upside down, which drawn chests hardly show"
+    shares = training.measured(layers, drawn(*range(20, 26)))
+    assert shares["flagged"] <= 0.2
+    assert shares["caught"] >= 0.8, "all but those upside down, which hardly shows in drawn chests"
     training.save(layers, tmp_path / "upright.npz")
     monkeypatch.setattr(upright, "FILE", tmp_path / "upright.npz")
     upright.layers.cache_clear()
