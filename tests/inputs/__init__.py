@@ -1,1 +1,1 @@
-"""Files as people send them: a table of cases, each with what is right, tried through every door."""
+"""Files as people send them: a table of cases, each with its expected result, tested through every entry point."""

@@ -1,4 +1,4 @@
-"""BMP of every depth, byte by byte, as no library writes them."""
+"""BMPs of every depth, built byte by byte because no library writes them."""
 
 import struct
 from typing import Any
@@ -11,13 +11,13 @@ from tests.inputs.containers import Pixels
 
 def greys(count: int) -> bytes:
     """A palette from black to white."""
-    return b"".join(bytes([place * 255 // (count - 1)] * 3) + b"\0" for place in range(count))
+    return b"".join(bytes([index * 255 // (count - 1)] * 3) + b"\0" for index in range(count))
 
 
 def packed(pixels: Pixels, bits: int) -> NDArray[np.uint8]:
-    """Places of :func:`greys`, several in a byte."""
-    places = np.rint(pixels / 255 * (2**bits - 1)).astype(np.uint8)
-    planes = np.unpackbits(places[..., np.newaxis], axis=-1)[..., 8 - bits :]
+    """Indexes into the palette of :func:`greys`, several packed in a byte."""
+    indexes = np.rint(pixels / 255 * (2**bits - 1)).astype(np.uint8)
+    planes = np.unpackbits(indexes[..., np.newaxis], axis=-1)[..., 8 - bits :]
     return np.packbits(planes.reshape(len(pixels), -1), axis=1)
 
 
@@ -27,9 +27,9 @@ def bmp(rows: NDArray[Any], shape: tuple[int, ...], bits: int, palette: bytes = 
     Args:
         rows: the samples as they are stored.
         shape: height and width in pixels.
-        bits: of a pixel.
-        palette: four bytes a colour.
-        way: the number of the compression.
+        bits: per pixel.
+        palette: four bytes for each colour.
+        way: number of the compression method.
     """
     rows = np.ascontiguousarray(rows).view(np.uint8)[::-1]
     data = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).tobytes()

@@ -1,4 +1,4 @@
-"""Files of some one peculiarity, for the table of cases."""
+"""Files with one peculiarity each, for the table of cases."""
 
 import re
 import struct
@@ -27,7 +27,7 @@ from tests.inputs.tones import linear, profile
 
 
 def stray(values: np.ndarray, value: int, count: int = 1) -> np.ndarray:
-    """Some pixels of one value: a dead pixel, a marker burnt in."""
+    """Set some pixels to one value, like a dead pixel or a burnt-in marker."""
     changed = values.copy()
     side = max(1, int(count**0.5))
     changed[5 : 5 + side, 7 : 7 + side] = value
@@ -35,20 +35,22 @@ def stray(values: np.ndarray, value: int, count: int = 1) -> np.ndarray:
 
 
 def keyed(values: np.ndarray) -> np.ndarray:
-    """No pixel has the value 1, which is then free to be transparent."""
+    """Replace the value 1, so that it can be declared transparent."""
     return np.where(values == 1, 2, values).astype(values.dtype)
 
 
-def turned_jpeg(p: Pixels, way: int, *segments: bytes) -> bytes:
-    return in_jpeg(jpeg(np.ascontiguousarray(STORED[way](p))), *segments)
+def turned_jpeg(p: Pixels, orientation: int, *segments: bytes) -> bytes:
+    return in_jpeg(jpeg(np.ascontiguousarray(STORED[orientation](p))), *segments)
 
 
-def webp(p: Pixels, way: int) -> bytes:
-    return encoded(Image.fromarray(STORED[way](p)).convert("RGB"), "WEBP", lossless=True, exif=exif(way))
+def webp(p: Pixels, orientation: int) -> bytes:
+    return encoded(
+        Image.fromarray(STORED[orientation](p)).convert("RGB"), "WEBP", lossless=True, exif=exif(orientation)
+    )
 
 
 def hidden(p: Pixels) -> Image.Image:
-    """Grey with an alpha channel that nobody has set."""
+    """Grey with an alpha channel that was never set and is 0."""
     return Image.merge("LA", (Image.fromarray(p), Image.new("L", p.shape[::-1], 0)))
 
 
@@ -101,7 +103,7 @@ def scan_pdf(p: Pixels, *, rotate: int = 0, decode: bytes = b"", margin: int = 0
 
 
 def resized(content: bytes, at: int, form: str, *sides: int) -> bytes:
-    """A file whose header claims to be of another size."""
+    """A file whose header claims another size."""
     return content[:at] + struct.pack(form, *sides) + content[at + struct.calcsize(form) :]
 
 
@@ -123,7 +125,7 @@ def bad_crc(p: Pixels, kind: bytes, data: bytes) -> bytes:
 
 
 def png_alpha(p: Pixels) -> bytes:
-    """White whose transparency is the picture."""
+    """White with the picture as its alpha channel."""
     both = np.stack([np.full(p.shape, 65535, np.uint16), deep(p, 16)], axis=-1)
     return imagecodecs.png_encode(both)
 
@@ -131,12 +133,12 @@ def png_alpha(p: Pixels) -> bytes:
 def inverted_palette(p: Pixels) -> bytes:
     image = Image.fromarray(255 - p)
     image = Image.frombytes("P", image.size, image.tobytes())
-    image.putpalette([grey for place in range(256) for grey in (255 - place,) * 3])
+    image.putpalette([grey for index in range(256) for grey in (255 - index,) * 3])
     return encoded(image, "GIF")
 
 
 def bmp_alpha(p: Pixels) -> bytes:
-    """32 bits a pixel, whose last byte a mask declares to be alpha and nobody has set."""
+    """A BMP of 32 bits per pixel. A mask declares the last byte as alpha, but it was never set."""
     height, width = p.shape
     data = np.zeros((height, width, 4), np.uint8)
     data[..., :3] = p[::-1, :, np.newaxis]
@@ -159,7 +161,7 @@ def with_stream(content: bytes, change: Callable[[bytes], bytes]) -> bytes:
 
 
 def repacked(content: bytes, share: float) -> bytes:
-    """A PNG whose compressed data end after a share of their bytes, as if these were all."""
+    """A PNG whose pixels end after a share of their bytes, in compressed data that is complete."""
 
     def first(data: bytes) -> bytes:
         rows = zlib.decompress(data)
@@ -196,16 +198,16 @@ def with_depth(content: bytes, bits: int) -> bytes:
 
 
 def restarting_jpeg(p: Pixels, without: Iterable[int] = ()) -> bytes:
-    """A JPEG with restart markers, without some of them and what follows each."""
+    """A JPEG with restart markers, without some of them and the data that follows each."""
     content = encoded(Image.fromarray(p), "JPEG", quality=97, restart_marker_rows=2)
     places = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", content)] + [len(content) - 2]
-    left = [content[at:end] for number, (at, end) in enumerate(pairwise(places)) if number not in without]
-    return content[: places[0]] + b"".join(left) + content[-2:]
+    parts = [content[at:end] for number, (at, end) in enumerate(pairwise(places)) if number not in without]
+    return content[: places[0]] + b"".join(parts) + content[-2:]
 
 
 def of_palette(p: Pixels, colours: int) -> bytes:
-    """A PNG of places in a palette, which has so many colours only."""
-    palette = b"".join(bytes([place] * 3) for place in range(colours))
+    """A PNG of palette indexes, with only ``colours`` colours in the palette."""
+    palette = b"".join(bytes([index] * 3) for index in range(colours))
     content = png(p, chunk(b"PLTE", palette))
     head = content[16:24] + b"\x08\x03\0\0\0"
     return content.replace(content[8:33], chunk(b"IHDR", head), 1)
@@ -219,7 +221,7 @@ def two_components(p: Pixels) -> bytes:
 
 
 def profiled_jpeg2000(p: Pixels) -> bytes:
-    """A JPEG 2000 of values that are proportional to light, with a profile in place of its number for grey."""
+    """A JPEG 2000 of values that are proportional to light, with a profile instead of the number for grey."""
     content = imagecodecs.jpeg2k_encode(linear(p), level=0, reversible=True, codecformat="jp2")
     header, at = content.index(b"jp2h") - 4, content.index(b"colr") - 4
     length, end = (int.from_bytes(content[place : place + 4]) for place in (header, at))

@@ -1,4 +1,4 @@
-"""What a case is."""
+"""A case of the table, and its expected result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ IGNORED, END = "metadata_ignored", "end_missing"
 
 @dataclass(frozen=True)
 class Expected:
-    """What is right: the plain picture's answer with these warnings, or one of these codes.
+    """The expected result: the plain picture's answer with these warnings, or a refusal with one of these codes.
 
     Attributes:
-        within: greys that the model's input may differ by from the plain picture's, on average.
+        within: largest mean difference in greys between the model's input and the plain picture's.
     """
 
     codes: tuple[str, ...] = ()

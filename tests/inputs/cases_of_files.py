@@ -1,4 +1,4 @@
-"""Cases of files: damaged beside their pixels, cut off, of several pictures, of no picture, hostile."""
+"""Cases of files: damaged around their pixels, cut off, with several pictures, without a picture, hostile."""
 
 import json
 import zlib
@@ -13,20 +13,18 @@ from tests.inputs.case import END, IGNORED, Case, refused, same
 from tests.inputs.containers import CONTAINERS, chunk, encoded, exif, in_jpeg, jpeg, pdf, png, segment, tiff
 from tests.inputs.tones import icc, srgb
 
-ASIDE = [
-    Case(
-        "EXIF that is damaged", lambda p: in_jpeg(jpeg(p), segment(0xE1, b"Exif\0\0garbage")), same(IGNORED), "camera"
-    ),
+DAMAGED = [
+    Case("damaged EXIF", lambda p: in_jpeg(jpeg(p), segment(0xE1, b"Exif\0\0garbage")), same(IGNORED), "camera"),
     Case("EXIF cut off", lambda p: in_jpeg(jpeg(p), segment(0xE1, exif(1)[:12])), same(IGNORED), "camera"),
     Case(
-        "EXIF of an odd orientation",
+        "EXIF with an invalid orientation",
         lambda p: in_jpeg(jpeg(p), segment(0xE1, exif(1).replace(b"\1\0\0\0\1\0", b"\1\0\0\0\x63\0"))),
         same(),
         "camera",
     ),
-    Case("EXIF damaged in a PNG", lambda p: png(p, chunk(b"eXIf", b"garbage")), same(IGNORED), "camera"),
+    Case("damaged EXIF in a PNG", lambda p: png(p, chunk(b"eXIf", b"garbage")), same(IGNORED), "camera"),
     Case(
-        "EXIF damaged in a WebP",
+        "damaged EXIF in a WebP",
         lambda p: encoded(Image.fromarray(p).convert("RGB"), "WEBP", lossless=True, exif=b"Exif\0\0no"),
         same(IGNORED),
         "camera",
@@ -43,9 +41,9 @@ ASIDE = [
     ),
     Case("a profile of 2 MB", lambda p: png(p, icc(srgb() + bytes(2**21))), same(), "camera"),
     Case("a profile of 64 MB", lambda p: png(p, icc(bytes(2**26))), same(IGNORED), "hostile"),
-    Case("a profile that is none", lambda p: png(p, icc(b"no profile")), same(IGNORED)),
+    Case("an invalid profile", lambda p: png(p, icc(b"no profile")), same(IGNORED)),
     Case(
-        "a profile that is none, JPEG",
+        "an invalid profile, JPEG",
         lambda p: in_jpeg(jpeg(p), segment(0xE2, b"ICC_PROFILE\0\1\1garbage")),
         same(IGNORED),
     ),
@@ -62,7 +60,7 @@ ASIDE = [
         same(IGNORED),
         "transfer",
     ),
-    Case("a wrong checksum of sound pixels", lambda p: builders.wrong_data_checksum(p), same(IGNORED), "transfer"),
+    Case("a wrong checksum of intact pixels", lambda p: builders.wrong_data_checksum(p), same(IGNORED), "transfer"),
     Case(
         "a wrong checksum of the header",
         lambda p: png(p).replace(png(p)[29:33], b"\0\0\0\0", 1),
@@ -71,8 +69,8 @@ ASIDE = [
     ),
     Case("bytes after the picture", lambda p: png(p) + b"junk" * 1000, same(), "transfer"),
     Case("bytes after the picture, JPEG", lambda p: jpeg(p) + b"junk" * 1000, same(), "camera"),
-    Case("line ends before the picture, JPEG", lambda p: b"\r\n\r\n" + jpeg(p), same(), "web"),
-    Case("line ends before the picture, PNG", lambda p: b"\n" + png(p), same(), "web"),
+    Case("line breaks before the picture, JPEG", lambda p: b"\r\n\r\n" + jpeg(p), same(), "web"),
+    Case("line breaks before the picture, PNG", lambda p: b"\n" + png(p), same(), "web"),
     Case("a JPEG without its end", lambda p: jpeg(p)[:-2], same(END), "transfer"),
     Case("a progressive JPEG without its end", lambda p: jpeg(p, progressive=True)[:-2], same(END), "transfer"),
     Case("a 12-bit JPEG without its end", lambda p: CONTAINERS["JPEG 12 bits"](p)[:-2], same(END), "PACS"),
@@ -122,7 +120,7 @@ ASIDE = [
         "transfer",
     ),
     Case(
-        "a progressive JPEG of its first scans",
+        "a progressive JPEG with only its first scans",
         lambda p: builders.first_scans(jpeg(p, progressive=True)),
         refused("image_truncated"),
         "transfer",
@@ -148,13 +146,13 @@ SEVERAL = [
             refused("encoding_not_supported"),
             "scanner",
         )
-        for name, number in (("JBIG", 34661), ("a compression that nobody knows", 12345))
+        for name, number in (("JBIG", 34661), ("an unknown compression", 12345))
     ],
     Case("a scan of 16 bits", lambda p: builders.scan_pdf(p, bits=16), refused("encoding_not_supported"), "scanner"),
 ]
 
 REFUSED = [
-    Case("nothing", lambda p: b"", refused("file_empty"), "transfer"),
+    Case("an empty file", lambda p: b"", refused("file_empty"), "transfer"),
     Case("a text", lambda p: synthetic.text(), refused("not_an_image"), "other"),
     Case("a web page", lambda p: b"<!DOCTYPE html><title>Error</title>", refused("not_an_image"), "other"),
     Case("JSON", lambda p: json.dumps({"image": None}).encode(), refused("not_an_image"), "other"),
@@ -172,12 +170,12 @@ REFUSED = [
     Case("PNG bomb", lambda p: synthetic.bomb_png(), refused("image_too_large"), "hostile"),
     Case("TIFF bomb", lambda p: tiffs.tiff_bomb(), refused("image_too_large"), "hostile"),
     Case(
-        "TIFF bomb within the pixels",
+        "TIFF bomb within the limit of pixels",
         lambda p: tiffs.tiff_bomb(9_990),
         refused("image_truncated", "image_too_large"),
         "hostile",
     ),
-    Case("TIFF of many widths", lambda p: tiffs.list_of_widths(p), refused("image_corrupt"), "hostile"),
+    Case("TIFF with a list of widths", lambda p: tiffs.list_of_widths(p), refused("image_corrupt"), "hostile"),
     Case(
         "BMP bomb",
         lambda p: builders.resized(encoded(Image.fromarray(p), "BMP"), 18, "<2i", 30_000, 30_000),

@@ -1,4 +1,4 @@
-"""Cases of PDFs: what scanners and programs make of a picture on a page."""
+"""Cases of PDFs: the ways in which scanners and programs put a picture on a page."""
 
 import zlib
 
@@ -16,7 +16,7 @@ def half(p: Pixels) -> bytes:
     return p[: len(p) // 2].tobytes()
 
 
-def in_figures(data: bytes) -> bytes:
+def in_hex(data: bytes) -> bytes:
     return data.hex().encode() + b">"
 
 
@@ -34,7 +34,10 @@ PDF = [
     Case("a scan in a form", pdfs.in_form, same(), "scanner"),
     Case("a scan in strips of JPEGs", pdfs.in_strips, same(), "scanner"),
     Case(
-        "a scan of half its rows", lambda p: pdfs.on_page(p, zlib.compress(p.tobytes()[: p.size // 2])), CUT, "transfer"
+        "a scan with half of its rows",
+        lambda p: pdfs.on_page(p, zlib.compress(p.tobytes()[: p.size // 2])),
+        CUT,
+        "transfer",
     ),
     Case(
         "a scan whose JPEG is cut off",
@@ -44,26 +47,26 @@ PDF = [
     ),
     *[
         Case(
-            f"a scan of half its rows, {name}",
+            f"a scan with half of its rows, {name}",
             lambda p, e=encode, w=way: pdfs.on_page(p, e(half(p)), w),
             CUT,
             "transfer",
         )
         for name, way, encode in (
-            ("as they are", b"[]", bytes),
-            ("in figures", b"/ASCIIHexDecode", in_figures),
+            ("not encoded", b"[]", bytes),
+            ("in hex", b"/ASCIIHexDecode", in_hex),
             ("LZW", b"/LZWDecode", imagecodecs.lzw_encode),
         )
     ],
     Case(
-        "a scan whose JPEG in figures is cut off",
-        lambda p: pdfs.on_page(p, in_figures(builders.truncated(jpeg(p))), b"[/ASCIIHexDecode /DCTDecode]"),
+        "a scan whose JPEG in hex is cut off",
+        lambda p: pdfs.on_page(p, in_hex(builders.truncated(jpeg(p))), b"[/ASCIIHexDecode /DCTDecode]"),
         CUT,
         "transfer",
     ),
     Case("a scan of 4 bits", lambda p: pdfs.on_page(p, zlib.compress(packed(p, 4)), bits=4), same(within=8), "scanner"),
     Case(
-        "a scan of 4 bits of half its rows",
+        "a scan of 4 bits with half of its rows",
         lambda p: pdfs.on_page(p, zlib.compress(packed(p, 4)[: len(p) // 2]), bits=4),
         CUT,
         "transfer",
@@ -77,7 +80,7 @@ PDF = [
         "scanner",
     ),
     Case(
-        "a scan of JBIG2 that is none",
+        "a scan with invalid JBIG2",
         lambda p: pdfs.on_page(p, b"junk", b"/JBIG2Decode", bits=1),
         refused("encoding_not_supported"),
         "scanner",

@@ -25,9 +25,9 @@ PHONES = [
     *[Case(f"HEIC in grey of {bits} bits that declares {declared}",
            lambda p, b=build, d=declared: builders.with_depth(b(p), d), refused("image_corrupt"), "hostile")
       for bits, build, declared in ((8, grey_heic, 10), (8, grey_heic, 12), (10, CONTAINERS["HEIC grey 10 bits"], 8))],
-    Case("HEIC with an item of a kind that is no text",
+    Case("HEIC with an item whose type is not text",
          lambda p: heic(p, exif=exif(1)).replace(b"Exif\0\0\0", b"Exi\xda\0\0\0"), refused("image_corrupt"), "hostile"),
-    Case("HEIC that only says that it is a picture", lambda p: heic(p)[:8] + b"mif1" + bytes(4) + b"mif1" * 3
+    Case("HEIC that declares only the generic brand", lambda p: heic(p)[:8] + b"mif1" + bytes(4) + b"mif1" * 3
          + heic(p)[28:], same(within=2), "phone"),
     Case("HEIC of two pictures", two_heic, refused("several_pictures"), "phone"),
     Case("AVIF whose XMP names another orientation", lambda p: encoded(Image.fromarray(p), "AVIF", quality=95, speed=9,

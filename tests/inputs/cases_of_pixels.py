@@ -1,4 +1,4 @@
-"""Cases of what pixels mean: their depth, their tone, their transparency, which way up they are."""
+"""Cases of what pixels mean: their depth, tone, transparency and orientation."""
 
 import struct
 
@@ -30,7 +30,7 @@ XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def padded(values: np.ndarray) -> np.ndarray:
-    """A corner without pixels, as where a detector ends."""
+    """Set a corner to 0, as where a detector ends."""
     values[-60:, -60:] = 0
     return values
 
@@ -74,7 +74,7 @@ DEPTH = [
     Case("10 bits with a dead pixel, TIFF", lambda p: tiff(builders.stray(deep(p, 10), 65535)), same(), "modality"),
     Case("float with a dead pixel", lambda p: tiff(builders.stray(p.astype(np.float32), 2**30)), same(), "research"),
     Case(
-        "float with pixels that are none",
+        "float with NaN pixels",
         lambda p: tiff(np.where(p == p[0, 0], np.nan, p).astype(np.float32)),
         same(within=4),
         "research",
@@ -95,13 +95,13 @@ DEPTH = [
 
 MEANING = [
     Case(
-        "gamma of light",
+        "linear gamma",
         lambda p: png(linear(p), chunk(b"gAMA", struct.pack(">I", 100_000))),
         same(within=6),
         "renderer",
     ),
     Case(
-        "gamma of light, 16 bits",
+        "linear gamma, 16 bits",
         lambda p: png(np.rint((p / 255) ** 2.2 * 65535).astype(np.uint16), chunk(b"gAMA", struct.pack(">I", 100_000))),
         same(),
         "renderer",
@@ -111,32 +111,30 @@ MEANING = [
         for gamma in (0, 1, 2**31 - 1)
     ],
     Case("a profile that leaves no greys", lambda p: png(p, icc(profile(60.0))), same(IGNORED)),
-    Case("all of it transparent", lambda p: encoded(builders.hidden(p), "PNG"), same(IGNORED), KEY),
+    Case("fully transparent", lambda p: encoded(builders.hidden(p), "PNG"), same(IGNORED), KEY),
     Case(
-        "all of it transparent, in colours",
+        "fully transparent, in colours",
         lambda p: encoded(builders.hidden(p).convert("RGBA"), "WEBP", lossless=True, exact=True),
         same(IGNORED),
         KEY,
     ),
     Case(
-        "all of it transparent, 16 bits",
+        "fully transparent, 16 bits",
         lambda p: imagecodecs.png_encode(np.dstack([deep(p, 16), np.zeros_like(deep(p))])),
         same(IGNORED),
         KEY,
     ),
     Case(
-        "all of it transparent, TIFF",
+        "fully transparent, TIFF",
         lambda p: tiff(np.dstack([p, np.zeros_like(p)]), extrasamples=["unassalpha"]),
         same(IGNORED),
         KEY,
     ),
     Case("gamma of sRGB", lambda p: png(p, chunk(b"gAMA", struct.pack(">I", 45455))), same(), "export"),
-    Case(
-        "gamma beside sRGB", lambda p: png(p, chunk(b"sRGB", b"\0"), chunk(b"gAMA", struct.pack(">I", 100_000))), same()
-    ),
+    Case("gamma and sRGB", lambda p: png(p, chunk(b"sRGB", b"\0"), chunk(b"gAMA", struct.pack(">I", 100_000))), same()),
     Case("profile of sRGB", lambda p: png(p, icc(srgb())), same()),
     Case("profile of gamma 1.8", lambda p: png(p, icc(profile(1.8))), same()),
-    Case("profile of light", lambda p: png(linear(p), icc(profile(1.0))), same(within=6), "renderer"),
+    Case("linear profile", lambda p: png(linear(p), icc(profile(1.0))), same(within=6), "renderer"),
     Case("inverted profile", lambda p: png(255 - p, icc(profile(-2.2))), same(within=6), "scanner"),
     Case(
         "one grey transparent",
@@ -163,7 +161,7 @@ MEANING = [
         KEY,
     ),
     Case(
-        "a grey that is absent transparent, 4 bits",
+        "an absent grey transparent, 4 bits",
         lambda p: packed_png(np.minimum(p, 230), 4, chunk(b"tRNS", struct.pack(">H", 15))),
         same(within=12),
         KEY,
@@ -181,7 +179,7 @@ MEANING = [
         same(),
         KEY,
     ),
-    Case("a palette the other way round", lambda p: builders.inverted_palette(p), same(), "scanner"),
+    Case("inverted palette", lambda p: builders.inverted_palette(p), same(), "scanner"),
     Case("BMP with an unused alpha byte", lambda p: builders.bmp_alpha(p), same(), "Windows"),
     Case(
         "TIFF of 1 bit, white is zero",
@@ -193,7 +191,7 @@ MEANING = [
 
 ORIENTATION = [
     Case(
-        "EXIF goes before XMP",
+        "EXIF takes precedence over XMP",
         lambda p: in_jpeg(jpeg(p), segment(0xE1, exif(1)), segment(0xE1, XMP_HEAD + xmp(6))),
         same(),
         "editor",

@@ -21,7 +21,7 @@ def lab(p: Pixels) -> bytes:
 
 
 def raw_file(p: Pixels) -> bytes:
-    """A small copy, and the sensor's values in a directory below it, as cameras' DNG has them."""
+    """A small copy with the sensor's values in a directory below it, as in a camera's DNG."""
     stream = io.BytesIO()
     with tifffile.TiffWriter(stream) as writer:
         small = np.ascontiguousarray(channels(p, "RGB")[::4, ::4])
@@ -48,7 +48,7 @@ TIFF = [
     Case("TIFF of a camera's raw values", raw_file, refused("encoding_not_supported"), "camera"),
     Case("TIFF float of 16 bits", lambda p: tiff((p / 255).astype(np.float16)), same(), "research"),
     Case(
-        "TIFF of all at once",
+        "TIFF with many features at once",
         lambda p: tiff(
             np.stack([deep(p)] * 3), photometric="rgb", planarconfig="separate", tile=(64, 64), bigtiff=True,
             byteorder=">", compression="lzw", predictor=2,
@@ -62,8 +62,8 @@ TIFF = [
          refused("image_corrupt"), "transfer"),
     Case("TIFF whose JPEG is cut off", lambda p: tiffs.shorter_strip(CONTAINERS["TIFF JPEG"](p)),
          refused("image_truncated"), "transfer"),
-    Case("TIFF whose list of pages leads back", tiffs.endless_pages, same(), "transfer"),
+    Case("TIFF whose list of pages is a loop", tiffs.endless_pages, same(), "transfer"),
     Case("TIFF without pages", lambda p: b"II*\0" + bytes(99), refused("image_truncated"), "transfer"),
-    Case("TIFF of what is no number", lambda p: tiff(np.full(p.shape, np.nan, np.float32)), refused("image_corrupt"),
+    Case("TIFF of NaN", lambda p: tiff(np.full(p.shape, np.nan, np.float32)), refused("image_corrupt"),
          "research"),
 ]  # fmt: skip

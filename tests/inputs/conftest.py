@@ -1,4 +1,4 @@
-"""The doors that a file comes in by: the API, the page, and `python -m ml predict`."""
+"""The entry points for a file: the API, the page, and `python -m ml predict`."""
 
 import functools
 import io
@@ -30,20 +30,20 @@ from webapp.studies.models import Image
 from worker import tasks
 from worker.ingest import preparing
 
-#: The synthetic picture that the model is least sure of, so that a change of its pixels shows in the answer.
+#: The synthetic picture that the model is least sure of, so that a change of its pixels changes the answer.
 PICTURE = np.asarray(synthetic.xray(35, (330, 276)))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file.
+    """The outcome of a file.
 
     Attributes:
-        code: of the error, None where it was read.
-        warnings: the codes of those that decoding found.
-        probability: where the model was asked.
-        input: the model's, where the service prepared the file.
-        preview: what the page shows.
+        code: code of the error, None if the file was read.
+        warnings: codes of the warnings.
+        probability: the model's answer, if it read the file.
+        input: the model's input, if the service prepared the file.
+        preview: the picture that the page shows.
     """
 
     code: str | None = None
@@ -53,12 +53,12 @@ class Outcome:
     preview: Picture.Image | None = None
 
 
-Door = Callable[[str, bytes], Outcome]
+Sender = Callable[[str, bytes], Outcome]
 
 
 @pytest.fixture
 def surroundings(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Files in the test's folder, no broker, the released bundle."""
+    """Keep files in the test's folder, use no broker, and use the released bundle."""
     options = {**settings.STORAGES["default"]["OPTIONS"], "location": str(tmp_path / "media")}
     settings.STORAGES = {
         "default": {**settings.STORAGES["default"], "OPTIONS": options},
@@ -79,34 +79,34 @@ def surroundings(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def browser(surroundings: None, db: None) -> Client:
-    """An administrator's, who has no rate limits."""
+    """A client of an administrator, who has no rate limits."""
     client = Client()
     client.force_login(User.objects.create_superuser("admin"))
     return client
 
 
 @pytest.fixture
-def through_api(browser: Client) -> Door:
+def through_api(browser: Client) -> Sender:
     def send(name: str, content: bytes) -> Outcome:
-        answer = browser.post("/api/v1/images/", {"file": SimpleUploadedFile("chest", content)})
-        assert answer.status_code < 500
-        if answer.status_code != 202:
-            return Outcome(answer.json()["code"])
+        response = browser.post("/api/v1/images/", {"file": SimpleUploadedFile("chest", content)})
+        assert response.status_code < 500
+        if response.status_code != 202:
+            return Outcome(response.json()["code"])
         return prepared(browser)
 
     return send
 
 
 @pytest.fixture
-def through_page(browser: Client) -> Door:
+def through_page(browser: Client) -> Sender:
     def send(name: str, content: bytes) -> Outcome:
         file = SimpleUploadedFile("chest", content)
-        answer = browser.post(reverse("upload"), {"files": file})
-        assert answer.status_code < 500
-        if answer.status_code != 302:
+        response = browser.post(reverse("upload"), {"files": file})
+        assert response.status_code < 500
+        if response.status_code != 302:
             refused = signatures.refusal(file)
             assert refused
-            assert answer.context["error"] == refused.detail
+            assert response.context["error"] == refused.detail
             return Outcome(refused.code)
         return prepared(browser)
 
@@ -114,7 +114,7 @@ def through_page(browser: Client) -> Door:
 
 
 def prepared(browser: Client) -> Outcome:
-    """What the worker makes of the one upload."""
+    """Let the worker prepare the only upload, and return its outcome."""
     image = Image.objects.get()
     code = tasks.ingest(str(image.pk))
     image.refresh_from_db()
@@ -124,9 +124,9 @@ def prepared(browser: Client) -> Outcome:
     reading = image.readings.get()
     with default_storage.open(reading.input.name, "rb") as stream:
         pixels = np.asarray(Picture.open(stream))
-    shown = browser.get(reverse("api-image-preview", args=[image.pk]))
-    preview = Picture.open(io.BytesIO(shown.getvalue()))
-    return Outcome(None, tuple(found["code"] for found in reading.warnings), None, pixels, preview)
+    response = browser.get(reverse("api-image-preview", args=[image.pk]))
+    preview = Picture.open(io.BytesIO(response.getvalue()))
+    return Outcome(None, tuple(warning["code"] for warning in reading.warnings), None, pixels, preview)
 
 
 @pytest.fixture(scope="session")
@@ -135,8 +135,8 @@ def file_of() -> Callable[[Case], bytes]:
     return functools.cache(lambda case: case.build(PICTURE))
 
 
-class Once:
-    """An engine that reads what is the same once: most containers give the very same input."""
+class CachingEngine:
+    """An engine that reads equal inputs only once: most containers give exactly the same input."""
 
     def __init__(self, engine: engines.Engine) -> None:
         self.engine = engine
@@ -159,7 +159,7 @@ def predicted(file_of: Callable[[Case], bytes], tmp_path_factory: pytest.TempPat
     paths = [folder / f"{number:04d}" for number in range(len(CASES))]
     for path, case in zip(paths, CASES, strict=True):
         path.write_bytes(file_of(case))
-    engine = Once(engines.load(bundle()))
+    engine = CachingEngine(engines.load(bundle()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "load", lambda _: engine)
         predict.predict(bundle(), paths, json_file=folder / "answers.json")
@@ -176,5 +176,5 @@ def predicted(file_of: Callable[[Case], bytes], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def through_predict(predicted: dict[str, Outcome]) -> Door:
+def through_predict(predicted: dict[str, Outcome]) -> Sender:
     return lambda name, _: predicted[name]

@@ -1,7 +1,7 @@
-"""The same grey picture in one container after the other.
+"""The same grey picture in many containers.
 
-Each builder takes 8-bit pixels, ``(height, width)``, and gives a file whose picture is these pixels: exactly, or as
-nearly as the format's compression allows.
+Each builder takes 8-bit pixels, ``(height, width)``, and returns a file with these pixels: exactly, or as closely
+as the format's compression allows.
 """
 
 import io
@@ -20,9 +20,9 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 Builder = Callable[[Pixels], bytes]
 ORIENTATION = 0x0112
-#: Takes a sixth of the usual time, for hardly larger files.
+#: Options that take a sixth of the usual time and make the files hardly larger.
 QUICK_HEIC: dict[str, Any] = {"quality": 95, "enc_params": {"preset": "ultrafast"}}
-#: What a camera that was turned stores, by the orientation that it writes.
+#: For each orientation that a turned camera writes, how it stores the picture.
 STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
     5: lambda a: a.swapaxes(0, 1), 6: lambda a: np.rot90(a), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
@@ -40,7 +40,7 @@ def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
 
 
 def deep(pixels: Pixels, bits: int = 12) -> NDArray[np.uint16]:
-    """The same greys over the whole range of so many bits, in 16-bit integers."""
+    """The same greys scaled to the whole range of ``bits``, in 16-bit integers."""
     return np.rint(pixels.astype(np.float64) * ((2**bits - 1) / 255)).astype(np.uint16)
 
 
@@ -66,8 +66,8 @@ def xmp(orientation: int) -> bytes:
 
 
 def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
-    right = zlib.crc32(kind + data)
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", right if checksum is None else checksum)
+    crc = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc if checksum is None else checksum)
 
 
 def png(values: NDArray[Any], *before: bytes, mode: str = "L", after: bytes = b"") -> bytes:
@@ -142,7 +142,7 @@ def grey_heic(pixels: Pixels) -> bytes:
 
 # --- the containers -------------------------------------------------------------------------------------------------
 
-#: Those that keep every pixel, at 8 bits or more.
+#: Containers that keep every pixel, at 8 bits or more.
 EXACT: dict[str, Builder] = {
     "PNG": png,
     **{f"PNG {mode}": lambda p, mode=mode: png(p, mode=mode) for mode in ("LA", "RGB", "RGBA")},
@@ -194,7 +194,7 @@ EXACT: dict[str, Builder] = {
         deep(p).astype(np.int16) - 2048, level=0, reversible=True, codecformat="jp2"),
 }  # fmt: skip
 
-#: Those that change pixels a little.
+#: Containers that change pixels a little.
 LOSSY: dict[str, Builder] = {
     "JPEG": jpeg,
     "JPEG RGB": lambda p: jpeg(p, "RGB"),
@@ -219,12 +219,12 @@ LOSSY: dict[str, Builder] = {
 CONTAINERS = {**EXACT, **LOSSY}
 
 
-#: First column and row of each pass, and the steps to the next.
+#: First column and row of each pass of Adam7, and the steps to the next column and row.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def interlaced_png(pixels: Pixels) -> bytes:
-    """Adam7: seven pictures, each of every so many pixels."""
+    """A PNG in the seven passes of Adam7, each of which has pixels at regular distances."""
     height, width = pixels.shape
     data = b""
     for x, y, across, down in ADAM7:

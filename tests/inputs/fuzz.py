@@ -1,7 +1,7 @@
 """Damaged pictures of every format: each is decoded or refused with a code.
 
-``python -m tests.inputs.fuzz [--cases N] [--seed N]``. A case follows from its number, which is written to standard
-error before the case runs, so that it is known where a decoder ends the process.
+``python -m tests.inputs.fuzz [--cases N] [--seed N]``. The number of a case determines its file. It is written to
+standard error before the case runs, so that it is known if a decoder crashes the process.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from tests.inputs.cases_of_phones import PHONES
 from tests.inputs.containers import CONTAINERS, chunk, exif, in_jpeg, jpeg, png, segment, tiff, xmp
 from tests.inputs.tones import icc, profile
 
-#: Seconds that a case may take at most.
+#: Longest time that a case may take, in seconds.
 SLOW = 10.0
-#: Values that programs stumble over.
+#: Bytes that programs often handle wrongly.
 ODD = (
     b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\xff\xff",
     b"\xff\xd9", b"\xff\xda", b"IEND", b"\0\1", b"\1\0",
@@ -43,9 +43,9 @@ CODES = frozenset({
 
 @cache
 def corpus() -> list[bytes]:
-    """A small file of each container, and some with much beside their pixels."""
+    """A small file of each container, and some with much metadata."""
     picture = np.asarray(synthetic.xray(1, (72, 66)))
-    beside: list[Callable[[], bytes]] = [
+    with_metadata: list[Callable[[], bytes]] = [
         lambda: png(picture, icc(profile(1.8)), chunk(b"eXIf", exif(6)[6:]), chunk(b"tEXt", b"a\0b")),
         lambda: png(picture, chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp(6)))),
         lambda: in_jpeg(jpeg(picture), segment(0xE1, exif(6)), segment(0xE2, b"ICC_PROFILE\0\1\1" + profile(1.0))),
@@ -53,27 +53,27 @@ def corpus() -> list[bytes]:
         lambda: scan_pdf(picture),
     ]
     odd = (case.build for case in [*FORMATS, *PHONES])
-    return [build(picture) for build in (*CONTAINERS.values(), *odd)] + [make() for make in beside]
+    return [build(picture) for build in (*CONTAINERS.values(), *odd)] + [make() for make in with_metadata]
 
 
 def case(number: int, files: Sequence[bytes] = ()) -> bytes:
-    """The file of a case: one of some files, damaged."""
+    """The file of a case: one of ``files``, or of the corpus, damaged."""
     rng, files = random.Random(number), files or corpus()
     content = bytearray(rng.choice(files))
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        # Most formats keep what decides at their start.
+        # Most formats have their important fields at the start.
         at = rng.randrange(min(len(content), rng.choice((64, 512, len(content)))) or 1)
-        how = rng.randrange(6)
-        if how == 0:
+        change = rng.randrange(6)
+        if change == 0:
             content[at : at + 1] = bytes([rng.randrange(256)])
-        elif how == 1:
+        elif change == 1:
             odd = rng.choice(ODD)
             content[at : at + len(odd)] = odd
-        elif how == 2:
+        elif change == 2:
             del content[at : at + rng.choice((1, 4, 64, 1024))]
-        elif how == 3:
+        elif change == 3:
             content[at:at] = content[at : at + rng.choice((1, 4, 64, 1024))]
-        elif how == 4:
+        elif change == 4:
             content = content[: max(1, rng.randrange(len(content) + 1))]
         elif content:
             other = rng.choice(files)
@@ -84,11 +84,11 @@ def case(number: int, files: Sequence[bytes] = ()) -> bytes:
 
 
 def check(content: bytes) -> str:
-    """What became of a file: ``read``, or the code that it was refused with.
+    """Return the outcome of a file: ``read``, or the code that it was refused with.
 
     Raises:
-        AssertionError: for a code that is none of a file's.
-        Exception: whatever else leaves the decoder.
+        AssertionError: for a code that files are not refused with.
+        Exception: any other error of the decoder.
     """
     try:
         image = decode.read(content).image
@@ -104,11 +104,11 @@ def check(content: bytes) -> str:
 def run(
     numbers: range, case: Callable[[int], bytes] = case, check: Callable[[bytes], str] = check
 ) -> collections.Counter[str]:
-    """How many cases ended in which way.
+    """Count the outcomes of cases.
 
     Args:
-        case: makes the file of a number.
-        check: says what became of a file.
+        case: makes the file of a case's number.
+        check: returns the outcome of a file.
 
     Raises:
         AssertionError: for a case that was neither read nor refused, or took too long.
@@ -130,28 +130,28 @@ def main(run: Callable[[range], collections.Counter[str]] = run, cases: int = 10
     parser = argparse.ArgumentParser(description="Read damaged files.")
     parser.add_argument("--cases", type=int, default=cases)
     parser.add_argument("--seed", type=int, default=0, help="number of the first case")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     started = time.monotonic()
-    totals = run(range(asked.seed, asked.seed + asked.cases))
-    print(f"\r{asked.cases} cases in {time.monotonic() - started:.0f} seconds", file=sys.stderr)
+    totals = run(range(options.seed, options.seed + options.cases))
+    print(f"\r{options.cases} cases in {time.monotonic() - started:.0f} seconds", file=sys.stderr)
     print(json.dumps(dict(totals.most_common())))
 
 
-def apart(module: str, cases: int, seed: int = 0) -> dict[str, int]:
-    """How many cases ended in which way, in a process of their own, which a decoder that crashes ends.
+def run_in_subprocess(module: str, cases: int, seed: int = 0) -> dict[str, int]:
+    """Count the outcomes of cases in a separate process, because a decoder may crash it.
 
     Args:
-        module: whose :func:`main` runs them.
-        cases: how many.
-        seed: number of the first.
+        module: its :func:`main` runs the cases.
+        cases: number of cases.
+        seed: number of the first case.
 
     Raises:
-        AssertionError: with what the process wrote last.
+        AssertionError: with the last output of the process, if it fails.
     """
     command = [sys.executable, "-m", module, "--cases", str(cases), "--seed", str(seed)]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.returncode == 0, f"ended with {ended.returncode}: {ended.stderr[-2000:]}"
-    totals: dict[str, int] = json.loads(ended.stdout)
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, f"ended with {result.returncode}: {result.stderr[-2000:]}"
+    totals: dict[str, int] = json.loads(result.stdout)
     print(f"\n{totals}")
     return totals
 

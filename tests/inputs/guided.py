@@ -1,6 +1,6 @@
-"""Look for pictures that reach code which none has reached yet: ``python -m tests.inputs.guided -runs=100000 -seed=1``.
+"""Search for pictures that reach new code: ``python -m tests.inputs.guided -runs=100000 -seed=1``.
 
-Arguments are libFuzzer's. It ends with the file's name at the first picture that is neither read nor refused.
+Arguments are libFuzzer's. It stops at the first picture that is neither read nor refused, and prints the file's name.
 """
 
 import sys

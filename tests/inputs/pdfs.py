@@ -1,4 +1,4 @@
-"""PDFs of scans, in ways that are rarer than a picture on a page."""
+"""PDFs of scans that are built in rarer ways than one picture on a page."""
 
 import zlib
 
@@ -14,23 +14,23 @@ def stream(head: bytes, data: bytes) -> bytes:
     return b"<< %s /Length %d >>\nstream\n" % (head, len(data)) + data + b"\nendstream"
 
 
-def picture(p: Pixels, data: bytes | None = None, way: bytes = b"/FlateDecode", bits: int = 8) -> bytes:
+def picture(p: Pixels, data: bytes | None = None, compression: bytes = b"/FlateDecode", bits: int = 8) -> bytes:
     height, width = p.shape
     head = (
         b"/Type /XObject /Subtype /Image /ColorSpace /DeviceGray /BitsPerComponent %d /Width %d /Height %d /Filter %s"
     )
-    return stream(head % (bits, width, height, way), zlib.compress(p.tobytes()) if data is None else data)
+    return stream(head % (bits, width, height, compression), zlib.compress(p.tobytes()) if data is None else data)
 
 
-def on_page(p: Pixels, data: bytes | None = None, way: bytes = b"/FlateDecode", bits: int = 8) -> bytes:
-    """A picture on a page, perhaps with other data than its own."""
+def on_page(p: Pixels, data: bytes | None = None, compression: bytes = b"/FlateDecode", bits: int = 8) -> bytes:
+    """A picture on a page, optionally with other data in its place."""
     height, width = p.shape
     draw = b"q %d 0 0 %d 0 0 cm /Im0 Do Q" % (width, height)
-    return pdf_of(PAGE % (width, height, b"/Im0 5 0 R"), stream(b"", draw), picture(p, data, way, bits))
+    return pdf_of(PAGE % (width, height, b"/Im0 5 0 R"), stream(b"", draw), picture(p, data, compression, bits))
 
 
 def with_logo(p: Pixels) -> bytes:
-    """A picture, and in its corner a small one of more pixels to the inch."""
+    """A picture with a small one of higher resolution in its corner."""
     height, width = p.shape
     draw = b"q %d 0 0 %d 0 0 cm /Im0 Do Q q 4 0 0 4 2 2 cm /Im1 Do Q" % (width, height)
     logo = picture(np.full((400, 400), p[-4, 4], np.uint8))
@@ -38,7 +38,7 @@ def with_logo(p: Pixels) -> bytes:
 
 
 def two_pictures(p: Pixels) -> bytes:
-    """Two pictures beside each other."""
+    """Two pictures side by side."""
     height, width = p.shape
     draw = b"q %d 0 0 %d 0 0 cm /Im0 Do Q q %d 0 0 %d %d 0 cm /Im1 Do Q" % (width, height, width, height, width + 20)
     names = b"/Im0 5 0 R /Im1 6 0 R"
@@ -46,7 +46,7 @@ def two_pictures(p: Pixels) -> bytes:
 
 
 def in_form(p: Pixels) -> bytes:
-    """A picture of the size 1 in a form, which is drawn in the page's size."""
+    """A picture of size 1 in a form that is drawn at the page's size."""
     height, width = p.shape
     form = b"/Type /XObject /Subtype /Form /BBox [0 0 1 1] /Resources << /XObject << /Im0 5 0 R >> >>"
     return pdf_of(

@@ -1,8 +1,8 @@
-"""What containers do to the answers: `python -m tests.inputs.report [--originals N] [--model BUNDLE] [--answers FILE]`.
+"""How containers change the answers: `python -m tests.inputs.report [--originals N] [--model BUNDLE] [--answers FILE]`.
 
-Each of the data set's originals goes into every container, and each file through the decoder and the model. It
-prints for each container the largest difference of the probability to the plain 8-bit PNG's, and the labels it changes.
-`FILE` gets a line for each original as soon as it is read; a run that finds it goes on from there.
+Each of the data set's originals is put into every container, and each file is decoded and read by the model. For each
+container, it prints the largest difference from the plain 8-bit PNG's probability, and the number of changed labels.
+`FILE` gets a line for each original as soon as it is read. A run that finds this file resumes from there.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from tests.inputs import builders
 from tests.inputs.containers import CONTAINERS, EXACT, deep, png, tiff
 from tests.service import bundle
 
-#: Beside the containers: 12-bit data with one pixel at the end of 16 bits.
+#: In addition to the containers: 12-bit data with one pixel at the 16-bit maximum.
 STRAY = {
     f"12 bits with a dead pixel, {mode}": lambda p, mode=mode: png(builders.stray(deep(p), 65535), mode=mode)
     for mode in ("L", "LA", "RGB", "RGBA")
 } | {"12 bits with a dead pixel, TIFF": lambda p: tiff(builders.stray(deep(p), 65535))}
 BUILT = CONTAINERS | STRAY
-#: What the others are compared with.
+#: The container that the others are compared with.
 PLAIN = "PNG"
 #: Processes that build and decode files.
 PROCESSES = 2
@@ -41,46 +41,50 @@ Input = NDArray[np.uint8]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--originals", type=int, default=0, metavar="N", help="so many, evenly chosen; all by default")
+    parser.add_argument(
+        "--originals", type=int, default=0, metavar="N", help="number of originals, evenly chosen; all by default"
+    )
     parser.add_argument("--model", type=Path, default=bundle())
-    parser.add_argument("--answers", type=Path, help="each original's, a line for each")
-    asked = parser.parse_args()
+    parser.add_argument("--answers", type=Path, help="file of answers, a line for each original")
+    options = parser.parse_args()
     files = sorted(DATA.glob("originals/*/*.jpeg"))
     if not files:
         parser.error(NO_DATA)
-    if asked.originals:
-        files = [files[round(place)] for place in np.linspace(0, len(files) - 1, asked.originals)]
-    used = Bundle.read(asked.model)
-    known = asked.answers.read_text().splitlines() if asked.answers and asked.answers.exists() else []
-    rows = [row for row in map(json.loads, known) if row["model"] == used.id]
-    left = [file for file in files if file.stem not in {row["original"] for row in rows}]
-    for row in answers(left, asked.model, used):
+    if options.originals:
+        files = [files[round(place)] for place in np.linspace(0, len(files) - 1, options.originals)]
+    used = Bundle.read(options.model)
+    lines = options.answers.read_text().splitlines() if options.answers and options.answers.exists() else []
+    rows = [row for row in map(json.loads, lines) if row["model"] == used.id]
+    remaining = [file for file in files if file.stem not in {row["original"] for row in rows}]
+    for row in answers(remaining, options.model, used):
         rows.append(row)
         print(f"{len(rows)} of {len(files)}: {row['original']}", flush=True)
-        if asked.answers:
-            with asked.answers.open("a") as stream:
+        if options.answers:
+            with options.answers.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
     print_table(rows, used)
 
 
 def answers(files: list[Path], model: Path, used: Bundle) -> Iterator[dict[str, Any]]:
-    """Of each original the model, and by container the probability or the code of the refusal."""
+    """For each original, its name, the model, and by container the probability or the code of the refusal."""
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         found = pool.imap_unordered(prepared, [(file, used) for file in files])
         engine = engines.load(model)
         for name, inputs in found:
-            different = {one.tobytes(): one for one in inputs.values() if not isinstance(one, str)}
-            read = dict(zip(different, predict.probabilities(engine, list(different.values())), strict=True))
-            given = {n: one if isinstance(one, str) else float(read[one.tobytes()]) for n, one in inputs.items()}
-            yield {"original": name, "model": used.id, "containers": given}
+            unique = {pixels.tobytes(): pixels for pixels in inputs.values() if not isinstance(pixels, str)}
+            read = dict(zip(unique, predict.probabilities(engine, list(unique.values())), strict=True))
+            results = {
+                n: pixels if isinstance(pixels, str) else float(read[pixels.tobytes()]) for n, pixels in inputs.items()
+            }
+            yield {"original": name, "model": used.id, "containers": results}
 
 
 def prepared(task: tuple[Path, Bundle]) -> tuple[str, dict[str, Input | str]]:
-    """An original's name, and by container the model's input or the code of the refusal."""
+    """Return an original's name, and by container the model's input or the code of the refusal."""
     file, used = task
     picture = np.asarray(decode.open_image(file.read_bytes()))
     inputs: dict[str, Input | str] = {}
-    known: dict[bytes, Input] = {}  # most containers give the very same pixels
+    known: dict[bytes, Input] = {}  # most containers give exactly the same pixels
     for name, build in BUILT.items():
         try:
             decoded = decode.open_image(build(picture))

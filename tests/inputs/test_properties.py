@@ -1,4 +1,4 @@
-"""Any depth, colour type, orientation, metadata and container: the plain picture's answer, or a refusal with a code."""
+"""Any depth, colour type, orientation, metadata and container give the plain picture's input and answer."""
 
 import zlib
 from collections.abc import Callable
@@ -35,13 +35,13 @@ from tests.inputs.containers import (
 from tests.inputs.tones import icc, profile, srgb
 from tests.service import bundle
 
-#: Grey levels of the model's input, on average.
+#: Largest mean difference of the model's input, in grey levels.
 ALIKE = 2.0
 DEPTHS = st.sampled_from([8, 9, 10, 12, 13, 14, 15, 16])
 MODES = st.sampled_from(["L", "LA", "RGB", "RGBA"])
-WAYS = st.integers(1, 8)
+ORIENTATIONS = st.integers(1, 8)
 SIZES = st.tuples(st.integers(64, 200), st.integers(64, 200))
-#: What stands beside the pixels, sound and damaged, small and large.
+#: Metadata around the pixels: intact and damaged, small and large.
 CHUNKS: list[Callable[[], bytes]] = [
     lambda: b"",
     lambda: chunk(b"tEXt", b"Comment\0hello"),
@@ -67,33 +67,35 @@ SEGMENTS: list[Callable[[], bytes]] = [
 
 @st.composite
 def file(draw: st.DrawFn, picture: Pixels) -> bytes:
-    """The picture in some container, perhaps with something beside it."""
+    """The picture in some container, with or without metadata."""
     form = draw(st.sampled_from(["png", "tiff", "jpeg", "webp", "other"]))
-    way = draw(WAYS)
-    stored = np.ascontiguousarray(STORED[way](picture))
+    orientation = draw(ORIENTATIONS)
+    stored = np.ascontiguousarray(STORED[orientation](picture))
     if form == "other":
         return CONTAINERS[draw(st.sampled_from(sorted(CONTAINERS)))](picture)
     if form == "jpeg":
-        named = segment(0xE1, draw(st.sampled_from([exif(way), b"http://ns.adobe.com/xap/1.0/\0" + xmp(way)])))
-        beside = [draw(st.sampled_from(SEGMENTS))() for _ in range(draw(st.integers(0, 3)))]
+        oriented = segment(
+            0xE1, draw(st.sampled_from([exif(orientation), b"http://ns.adobe.com/xap/1.0/\0" + xmp(orientation)]))
+        )
+        metadata = [draw(st.sampled_from(SEGMENTS))() for _ in range(draw(st.integers(0, 3)))]
         kind = draw(st.sampled_from(["L", "RGB", "CMYK"]))
-        return in_jpeg(jpeg(stored, kind, progressive=draw(st.booleans())), named, *beside)
+        return in_jpeg(jpeg(stored, kind, progressive=draw(st.booleans())), oriented, *metadata)
     if form == "webp":
-        return encoded(Image.fromarray(stored).convert("RGB"), "WEBP", lossless=True, exif=exif(way))
+        return encoded(Image.fromarray(stored).convert("RGB"), "WEBP", lossless=True, exif=exif(orientation))
     bits, mode = draw(DEPTHS), draw(MODES)
     values = stored if bits == 8 else deep(stored, bits)
     if bits not in (8, 16) and draw(st.booleans()):
         values = values.copy()
         values[draw(st.integers(0, len(values) - 1)), draw(st.integers(0, values.shape[1] - 1))] = 65535
     if form == "png":
-        beside = [draw(st.sampled_from(CHUNKS))() for _ in range(draw(st.integers(0, 3)))]
-        return png(values, chunk(b"eXIf", exif(way)[6:]), *beside, mode=mode)
+        metadata = [draw(st.sampled_from(CHUNKS))() for _ in range(draw(st.integers(0, 3)))]
+        return png(values, chunk(b"eXIf", exif(orientation)[6:]), *metadata, mode=mode)
     options = {"byteorder": draw(st.sampled_from("<>")), "compression": draw(st.sampled_from([None, "lzw", "deflate"]))}
     return tiff(
         channels(values, mode),
         photometric="rgb" if "RGB" in mode else "minisblack",
         extrasamples=["unassalpha"] if mode.endswith("A") else None,
-        extratags=[(274, 3, 1, way, True)],
+        extratags=[(274, 3, 1, orientation, True)],
         **options,
     )
 

@@ -1,4 +1,4 @@
-"""The table of cases, through every door: the API, the page and `python -m ml predict`."""
+"""The table of cases, tested through the API, the page and `python -m ml predict`."""
 
 from collections.abc import Callable
 
@@ -12,35 +12,35 @@ from ml.pictures.formats.kinds import kind
 from ml.pictures.preprocess import to_input
 from tests.inputs.case import Case
 from tests.inputs.cases import CASES
-from tests.inputs.conftest import PICTURE, Door, Outcome
+from tests.inputs.conftest import PICTURE, Outcome, Sender
 from tests.service import bundle
 from webapp.studies.files import signatures
 
 pytestmark = pytest.mark.django_db
 FileOf = Callable[[Case], bytes]
-#: Of the cases, every sixth is one of the quick tests.
+#: Every sixth case is one of the quick tests.
 QUICK = CASES[::6]
-#: Warnings of the check for other pictures, which are none of decoding's.
+#: Codes of decoding's warnings. Others come from the checks of what a picture shows.
 DECODING = ("metadata_ignored", "end_missing")
-#: Probability that the answer may differ by, where the picture is the same to this many grey levels.
+#: Largest difference of the probability, if the picture is the same within this many grey levels.
 SAME, ALIKE = 0.02, 2.0
 
 
 @pytest.mark.parametrize(
-    ("door", "case"),
+    ("entry_point", "case"),
     [
         pytest.param(
-            door,
+            entry_point,
             case,
-            id=f"{door}-{case.name}",
-            marks=() if door == "through_api" and case in QUICK else pytest.mark.long,
+            id=f"{entry_point}-{case.name}",
+            marks=() if entry_point == "through_api" and case in QUICK else pytest.mark.long,
         )
-        for door in ("through_api", "through_page", "through_predict")
+        for entry_point in ("through_api", "through_page", "through_predict")
         for case in CASES
     ],
 )
-def test_case(case: Case, door: str, file_of: FileOf, request: pytest.FixtureRequest) -> None:
-    send: Door = request.getfixturevalue(door)
+def test_case(case: Case, entry_point: str, file_of: FileOf, request: pytest.FixtureRequest) -> None:
+    send: Sender = request.getfixturevalue(entry_point)
     outcome = send(case.name, file_of(case))
     if case.expected.codes:
         assert outcome.code in case.expected.codes
@@ -55,15 +55,15 @@ def test_case(case: Case, door: str, file_of: FileOf, request: pytest.FixtureReq
 
 
 def check_prepared(case: Case, content: bytes, outcome: Outcome) -> None:
-    """The service's input is the command's, near the plain picture's, and the page's picture shows what was read."""
+    """Check that the service's input is the command's and close to the plain picture's, and that the page shows it."""
     decoded = xray.load(content)
     spec = Bundle.read(bundle()).preprocessing
     np.testing.assert_array_equal(outcome.input, to_input(decoded, spec))
     plain = to_input(Image.fromarray(PICTURE), spec)
     assert np.abs(outcome.input.astype(float) - plain).mean() <= case.expected.within
-    shown = outcome.preview
-    assert (shown.format, shown.mode in ("L", "RGB")) == ("JPEG", True), "what every browser shows"
-    upright = ImageOps.exif_transpose(shown).convert("L")
+    preview = outcome.preview
+    assert (preview.format, preview.mode in ("L", "RGB")) == ("JPEG", True), "every browser can show it"
+    upright = ImageOps.exif_transpose(preview).convert("L")
     assert upright.size == decoded.size
     assert np.abs(np.asarray(upright, float) - np.asarray(decoded, float)).mean() < 3
 
@@ -73,7 +73,7 @@ def check_prepared(case: Case, content: bytes, outcome: Outcome) -> None:
     [case if case in QUICK else pytest.param(case, marks=pytest.mark.long) for case in CASES],
     ids=lambda case: case.name,
 )
-def test_the_web_process_and_the_decoders_agree_on_what_a_file_is(case: Case, file_of: FileOf) -> None:
+def test_the_web_process_and_the_decoders_agree_on_the_kind_of_a_file(case: Case, file_of: FileOf) -> None:
     content = file_of(case)
     found = kind(content)
     assert (signatures._kind(content) in signatures.IMAGES) == (found is not None)

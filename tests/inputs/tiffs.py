@@ -1,4 +1,4 @@
-"""TIFFs of some one peculiarity, for the table of cases."""
+"""TIFFs with one peculiarity each, for the table of cases."""
 
 import io
 import struct
@@ -10,7 +10,7 @@ from tests.inputs.containers import Pixels, deep, tiff
 
 
 def tiff_bomb(side: int = 30_000) -> bytes:
-    """A header that declares a picture of ``side`` squared, and one strip."""
+    """A header that declares a picture of ``side`` by ``side`` pixels in one strip."""
     stream = io.BytesIO()
     tags = [
         (256, 4, side), (257, 4, side), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, side),
@@ -33,7 +33,7 @@ def list_of_widths(p: Pixels, number: int = 108) -> bytes:
 
 
 def packed_tiff(p: Pixels) -> bytes:
-    """A TIFF whose samples are of 12 bits, two in three bytes."""
+    """A TIFF with 12-bit samples, two packed in three bytes."""
     height, width = p.shape
     data = imagecodecs.packints_encode(deep(p), 12, runlen=width)
     tags = [(256, 4, width), (257, 4, height), (258, 3, 12), (259, 3, 1), (262, 3, 1), (273, 4, 134), (277, 3, 1),
@@ -56,19 +56,19 @@ def tagged(content: bytes, name: str, value: int | None = None, code: int | None
 
 
 def with_compression(pixels: Pixels, number: int) -> bytes:
-    """A TIFF that names another compression than it has."""
+    """A TIFF that declares a compression that it does not have."""
     return tagged(tiff(pixels), "Compression", number)
 
 
 def shorter_strip(content: bytes) -> bytes:
-    """A TIFF whose one strip ends in its middle."""
+    """A TIFF whose only strip ends in the middle."""
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         (count,) = file.pages[0].databytecounts
     return tagged(content, "StripByteCounts", count // 2)
 
 
 def endless_pages(p: Pixels) -> bytes:
-    """A TIFF whose list of pages goes on with its first page."""
+    """A TIFF whose list of pages continues with its first page."""
     content = tiff(p)
     (at,) = struct.unpack_from("<I", content, 4)
     end = at + 2 + 12 * int.from_bytes(content[at : at + 2], "little")

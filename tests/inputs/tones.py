@@ -1,4 +1,4 @@
-"""Metadata that define grey values: profiles, and values that are proportional to light."""
+"""Metadata that defines the meaning of grey values: profiles, and values that are proportional to light."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ from tests.inputs.containers import Pixels, chunk
 
 
 def profile(gamma: float) -> bytes:
-    """A grey ICC profile of a tone curve, negative for an inverted one (white is zero)."""
+    """A grey ICC profile with a tone curve of this gamma. A negative one gives an inverted curve (white is zero)."""
     if gamma > 0:
         curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
     else:
