@@ -1,4 +1,4 @@
-"""Multipart forms, valid, odd and damaged, and what must hold for the answer to each."""
+"""Multipart forms, valid, odd and damaged, and the checks of the response to each."""
 
 import random
 import re
@@ -28,7 +28,7 @@ TYPES = (
     TYPE + b"; charset=utf-16", TYPE + b"; charset=hex", TYPE + b"; x*=unheard-of''y", TYPE + b"; boundary=y",
     b"application/json; charset=hex", b"application/x-www-form-urlencoded", b"multipart/mixed; boundary=" + BOUNDARY,
 )  # fmt: skip
-#: What stands in quotation marks, even if it looks like another parameter.
+#: A quoted string, even if it looks like another parameter.
 QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"')
 #: Character sets of fields, some of which decode to no text or raise errors of their own.
 CHARSETS = (
@@ -50,9 +50,9 @@ class Form:
     """A form.
 
     Attributes:
-        path: that it is sent to.
-        content_type: the header.
-        body: of the request.
+        path: URL path that the form is sent to.
+        content_type: Content-Type header of the request.
+        body: body of the request.
     """
 
     path: str
@@ -60,7 +60,7 @@ class Form:
     body: bytes
 
     def files(self) -> int:
-        """Parts that declare a file. One without a name and without bytes is no file."""
+        """Number of parts that declare a file. A part without a name and without bytes is no file."""
         parts = (b"\r\n" + self.body).split(b"\r\n--" + BOUNDARY)[1:]
         whole = [part.partition(b"\r\n\r\n") for part in parts if part.startswith(b"\r\n")]
         return sum(
@@ -88,7 +88,7 @@ def case(number: int) -> Form:
     """The form of a case."""
     draw = random.Random(f"form {number}")
     path = draw.choice(tuple(PATHS))
-    # The one file of an image, or several.
+    # The endpoint of images takes a single file, the others take several.
     files = draw.choice((1, 1, 1, 1, 0, 2) if path == "/api/v1/images/" else (0, 1, 2, 3, 5))
     parts = [_file(draw, PATHS[path]) for _ in range(files)]
     parts += [_field(draw, name) for name in draw.sample(sorted(FIELDS), draw.choice((0, 0, 0, 1, 2)))]
@@ -116,25 +116,25 @@ def _field(draw: random.Random, name: bytes) -> bytes:
     return head + b"\r\n" + draw.choice(FIELDS[name])
 
 
-def check(form: Form, status: int, answer: Any) -> str:
-    """Assert that a form is taken whole or refused with a code.
+def check(form: Form, status: int, response: Any) -> str:
+    """Assert that a form is accepted with all its files or refused with a code.
 
     Args:
-        form: that was sent.
-        status: of the answer.
-        answer: its JSON; None for a page.
+        form: the form that was sent.
+        status: status of the response.
+        response: its JSON; None for a page.
 
     Returns:
-        What became of it: a code, or the status.
+        The outcome: a code, or the status.
     """
-    assert status < 500, (status, answer)
+    assert status < 500, (status, response)
     if status == 202:
-        taken = answer["total"] + len(answer.get("skipped", ())) if "total" in answer else 1
-        assert taken >= form.files(), (taken, form.files(), answer)
+        accepted = response["total"] + len(response.get("skipped", ())) if "total" in response else 1
+        assert accepted >= form.files(), (accepted, form.files(), response)
         return "202"
-    if answer is None:
+    if response is None:
         return str(status)
-    assert answer["code"], answer
-    assert len(answer["detail"]) > 10, answer
-    assert answer["status"] == status
-    return str(answer["code"])
+    assert response["code"], response
+    assert len(response["detail"]) > 10, response
+    assert response["status"] == status
+    return str(response["code"])

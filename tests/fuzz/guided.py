@@ -1,6 +1,7 @@
-"""Look for ZIPs that reach code which no ZIP has reached yet: ``python -m tests.fuzz.guided -runs=100000 -seed=1``.
+"""Search for ZIPs that reach new code: ``python -m tests.fuzz.guided -runs=100000 -seed=1``.
 
-Arguments are libFuzzer's. It ends with 77 and the file's name at the first ZIP that is neither read nor refused.
+Arguments are libFuzzer's. At the first ZIP that is neither read nor refused, it prints the file's
+name and exits with 77.
 """
 
 import os

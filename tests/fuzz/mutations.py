@@ -3,7 +3,7 @@
 import random
 import struct
 
-#: Numbers at which length fields, counters and offsets are wrong.
+#: Numbers that are often handled wrongly in length fields, counters and offsets.
 LIMITS = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
 
 
@@ -11,9 +11,9 @@ def mutated(content: bytes, draw: random.Random, tokens: tuple[bytes, ...] = ())
     """The content with a few changes of its bytes.
 
     Args:
-        content: what is damaged.
-        draw: decides all.
-        tokens: what means something in this format.
+        content: the bytes to damage.
+        draw: makes all random choices.
+        tokens: bytes that have a meaning in this format.
     """
     result = bytearray(content)
     for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):

@@ -1,4 +1,4 @@
-"""ZIPs of all kinds, valid, odd and damaged, and what must hold for each."""
+"""ZIPs of all kinds, valid, odd and damaged, and the checks of each."""
 
 import bz2
 import io
@@ -70,10 +70,10 @@ def _file(draw: random.Random) -> File:
 
 
 def check(content: bytes) -> str:
-    """Assert that a ZIP is read, or refused with a code, and that no file in it is forgotten.
+    """Assert that a ZIP is read, or refused with a code, and that no file in it is overlooked.
 
     Returns:
-        What became of it: a code, or ``read``.
+        The outcome: a code, or ``read``.
     """
     try:
         with zips.opened(io.BytesIO(content)) as archive:
@@ -110,7 +110,7 @@ def _read(archive: zips.Archive, entry: zips.Entry) -> bytes | None:
 
 
 def _compare(content: bytes, found: dict[int, bytes | None]) -> None:
-    """Whatever zipfile reads of a ZIP has been read as well, unless it is a folder or an operating system's."""
+    """Assert that all files that zipfile can read were read as well, except folders and an operating system's files."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -121,14 +121,14 @@ def _compare(content: bytes, found: dict[int, bytes | None]) -> None:
                     expected = _read_by_zipfile(archive, info)
                     if expected:
                         _assert_same(index, info, expected, found)
-        # What zipfile raises for a directory that it cannot read: then there is nothing to compare with.
+        # zipfile raises these for a directory that it cannot read. Then there is nothing to compare with.
         except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError, struct.error):
             return
 
 
 def _assert_same(index: int, info: zipfile.ZipInfo, expected: bytes, found: dict[int, bytes | None]) -> None:
     if index not in found:
-        # The name by which it is skipped may be in an encoding that zipfile does not guess.
+        # The name for which it was skipped may be in an encoding that zipfile does not guess.
         assert names.is_litter(info.filename.encode("cp437", "replace").decode("utf-8", "replace")), info
         return
     is_link = info.create_system == 3 and info.external_attr >> 16 & 0o170000 == 0o120000
