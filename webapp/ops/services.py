@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from webapp.ops.models import Reconciliation, Worker
+from webapp.studies.models import Archive
 from webapp.studies.services import reconciliation
 from webapp.studies.transactions import atomically
 
@@ -86,8 +87,9 @@ def send_lost_again() -> dict[str, int]:
 
 
 def count_missed() -> None:
-    """Count a reconciliation for each worker. A heartbeat resets the count."""
+    """Count a reconciliation for each worker, whose heartbeat resets the count, and for each claim on a ZIP."""
     Worker.objects.update(missed=F("missed") + 1)
+    Archive.objects.held().update(missed=F("missed") + 1)
 
 
 def _workers() -> reconciliation.Workers:

@@ -193,10 +193,16 @@ class ArchiveQuerySet(LockingQuerySet):
         """Waiting archives whose message is overdue, oldest first."""
         return self.waiting().filter(overdue()).order_by("dispatched_at")
 
+    def held(self) -> Self:
+        """Archives that a run is unpacking."""
+        return self.filter(state=self.model.State.UNPACKING, claim__isnull=False)
+
     def abandoned(self) -> Self:
-        """Archives whose claim is older than any run can be: a run is killed before that."""
-        lease = timedelta(seconds=settings.UNPACK_LEASE_SECONDS)
-        return self.filter(state=self.model.State.UNPACKING, claimed_at__lt=timezone.now() - lease, claim__isnull=False)
+        """Archives whose claim is older than any run can be: a run is killed before that.
+
+        Reconciliations are counted instead of seconds, because a clock that is set forward must not release a claim.
+        """
+        return self.held().filter(missed__gt=settings.UNPACK_LEASE_SECONDS / settings.RECONCILE_SECONDS)
 
     def left_over(self) -> Self:
         """Unpacked ZIPs whose files should have been deleted."""

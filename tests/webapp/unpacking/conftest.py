@@ -13,6 +13,8 @@ from webapp.studies.models import Archive, Image
 from webapp.studies.services import reconciliation
 
 FILES = 10
+#: Reconciliations after which a claim has expired.
+EXPIRED = 7
 NAMES = [f"{n:02}.jpg" for n in range(FILES)]
 
 
@@ -28,7 +30,7 @@ class Killed(BaseException):
 def small_chunks(settings):
     settings.UNPACK_CHUNK_FILES = 3
     settings.RESEND_AFTER_SECONDS = 10
-    settings.UNPACK_LEASE_SECONDS = 60
+    settings.UNPACK_LEASE_SECONDS, settings.RECONCILE_SECONDS = 60, 10
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def ago(seconds):
 
 def expire(archive):
     """Let the lease of the claim expire, and the time after which its message is sent again."""
-    Archive.objects.filter(pk=archive.pk).update(claimed_at=ago(61), dispatched_at=ago(9999))
+    Archive.objects.filter(pk=archive.pk).update(missed=EXPIRED, dispatched_at=ago(9999))
 
 
 def uploads(settings):

@@ -2,7 +2,14 @@
 
 from uuid import uuid4
 
-from tests.webapp.unpacking.conftest import FILES, NAMES, ago, assert_everything_is_stored_once, expire, reconcile
+from tests.webapp.unpacking.conftest import (
+    EXPIRED,
+    FILES,
+    NAMES,
+    assert_everything_is_stored_once,
+    expire,
+    reconcile,
+)
 from webapp.studies.files import zip_directory, zips
 from webapp.studies.models import Archive, Image
 from webapp.studies.services import archives
@@ -43,7 +50,7 @@ def test_a_slow_healthy_zip_never_fails(archive, sent, settings, commit):
     for _ in range(FILES):
         for _ in range(2):
             updated = Archive.objects.filter(pk=archive.pk).update(
-                state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=ago(61)
+                state=Archive.State.UNPACKING, claim=uuid4(), missed=EXPIRED
             )
             assert updated == 1
             with commit():

@@ -4,7 +4,8 @@ from uuid import uuid4, uuid5
 
 import pytest
 
-from tests.webapp.unpacking.conftest import FILES, ago, reconcile, uploads
+from tests.webapp.unpacking.conftest import EXPIRED, FILES, ago, reconcile, uploads
+from webapp.ops import services
 from webapp.studies.choices import Status
 from webapp.studies.files import zips
 from webapp.studies.models import Archive, Image, Study
@@ -22,7 +23,7 @@ def test_a_lost_zip_message_is_sent_again_after_doubling_delays(db, sent, dispat
 
     late = make_archive(delay + 3)
     make_archive(delay - 3)
-    make_archive(9999, claim=uuid4(), claimed_at=ago(50), state=Archive.State.UNPACKING)
+    make_archive(9999, claim=uuid4(), missed=EXPIRED - 1, state=Archive.State.UNPACKING)
     make_archive(9999, state=Archive.State.UNPACKED)
     make_archive(9999, state=Archive.State.FAILED)
     assert reconcile()["archives"] == 1
@@ -30,6 +31,24 @@ def test_a_lost_zip_message_is_sent_again_after_doubling_delays(db, sent, dispat
     late.refresh_from_db()
     assert late.dispatches == dispatches + 1
     assert reconcile()["archives"] == 0
+
+
+@pytest.mark.parametrize("seconds", [9999, -9999])
+def test_a_run_keeps_its_claim_if_a_clock_jumps_and_loses_it_by_reconciliations(archive, sent, seconds):
+    Archive.objects.update(state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=ago(seconds))
+    for _ in range(EXPIRED - 1):
+        assert services.reconcile()["archives_released"] == 0
+    assert reconcile()["archives_released"] == 0, "a check in between does not count"
+    assert services.reconcile()["archives_released"] == 1
+    archive.refresh_from_db()
+    assert (archive.claim, archive.attempts) == (None, 1)
+
+
+def test_a_new_run_starts_counting_at_zero(archive):
+    Archive.objects.update(missed=EXPIRED)
+    archives._claim("worker")
+    archive.refresh_from_db()
+    assert archive.missed == 0
 
 
 def test_no_message_counts_as_lost_while_the_queue_holds_one_for_each_zip(db, sent):

@@ -26,7 +26,8 @@ BATCH_TIME_LIMIT = env.int("BATCH_TIME_LIMIT", default=120)
 UNPACK_CHUNK_FILES, UNPACK_CHUNK_SECONDS = 500, 2.0
 #: Seconds after which the task for a chunk is killed. Only a storage that hardly responds makes it take so long.
 UNPACK_TIME_LIMIT = env.int("UNPACK_TIME_LIMIT", default=60)
-#: Seconds after which a claim on a ZIP counts as lost together with its worker. No task runs that long.
+#: Seconds after which a claim on a ZIP counts as lost together with its worker, measured in reconciliations. No task
+#: runs that long.
 UNPACK_LEASE_SECONDS = 1.1 * UNPACK_TIME_LIMIT
 #: Time limit of each kind of task, in seconds. The broker sends a message again only after the longest of them.
 TASK_TIME_LIMITS = {

@@ -50,6 +50,7 @@ class Archive(RequestIdMixin):
     attempts = models.PositiveSmallIntegerField(default=0, help_text="runs that died since the last finished chunk")
     claim = models.UUIDField(null=True, blank=True, help_text="the run that is unpacking it")
     claimed_at = models.DateTimeField(null=True, blank=True)
+    missed = models.PositiveIntegerField(default=0, db_default=0, help_text="reconciliations since that")
     claimed_by = models.CharField(max_length=255, blank=True, default="", db_default="", help_text="that run's worker")
     particulars = models.JSONField(
         null=True, blank=True, help_text="descriptions of its images, by their place in it, until it is unpacked"

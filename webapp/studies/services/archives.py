@@ -150,7 +150,7 @@ def _claim(worker: str) -> Archive | None:
     claimed = (
         Archive.objects.waiting()
         .filter(pk=first)
-        .update(state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=timezone.now(), claimed_by=worker)
+        .update(state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=timezone.now(), missed=0, claimed_by=worker)
     )
     return Archive.objects.select_related("study__patient", "uploaded_by").get(pk=first) if claimed else None
 

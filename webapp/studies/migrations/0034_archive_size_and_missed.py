@@ -12,6 +12,11 @@ class Migration(migrations.Migration):
             name="size",
             field=models.PositiveBigIntegerField(db_default=0, default=0, help_text="bytes of these files, unpacked"),
         ),
+        migrations.AddField(
+            model_name="archive",
+            name="missed",
+            field=models.PositiveIntegerField(db_default=0, default=0, help_text="reconciliations since that"),
+        ),
         migrations.AlterField(
             model_name="archive",
             name="attempts",
