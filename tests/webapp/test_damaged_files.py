@@ -75,6 +75,17 @@ def test_rows_without_a_hash_and_previews_of_their_own_are_sent(user_client: Cli
         assert user_client.get(f"/api/v1/images/{image.pk}/{kind}/").status_code == 200
 
 
+@BY_NGINX
+def test_a_damaged_preview_of_its_own_is_refused(user_client: Client, image: Image, settings: Any, prefix: str) -> None:
+    settings.X_ACCEL_PREFIX = prefix
+    name = default_storage.save("previews/a.jpg", ContentFile(b"a preview"))
+    Image.objects.filter(pk=image.pk).update(preview=name, preview_sha256=sha256(b"a preview").hexdigest())
+    address = f"/api/v1/images/{image.pk}/preview/"
+    assert user_client.get(address).status_code == 200
+    flip_a_bit(name)
+    checked_problem(user_client.get(address), 409, "file_damaged")
+
+
 def test_a_damaged_picture_is_in_no_report_and_behind_no_link(
     client: Client, user_client: Client, image: Image
 ) -> None:

@@ -128,7 +128,7 @@ def test_an_upload_that_browsers_show_is_its_own_preview(upload: Upload, storage
     content = jpeg(synthetic.xray(3, (1200, 900)).convert(mode))
     image = upload(content)
     prepared = preparing.prepare(image)
-    assert prepared.preview == image.file.name
+    assert (prepared.preview, prepared.preview_sha256) == (image.file.name, "")
     assert not (storage / "previews").exists()
 
 
@@ -138,6 +138,8 @@ def test_an_upload_that_browsers_would_not_show_gets_a_preview(upload: Upload) -
         image = upload(content)
         prepared = preparing.prepare(image)
         assert prepared.preview != image.file.name
+        content_on_disk = default_storage.open(prepared.preview).read()
+        assert prepared.preview_sha256 == hashlib.sha256(content_on_disk).hexdigest()
         assert stored(prepared.preview).mode == "L"
 
 

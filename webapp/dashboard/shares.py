@@ -150,7 +150,7 @@ def link_image(request: HttpRequest, token: str, share: Share, pk: UUID) -> Http
 @_by_link
 def link_preview(request: HttpRequest, token: str, share: Share, pk: UUID) -> HttpResponseBase:
     image = _shared_image(share, pk)
-    return responses.picture(request, image.preview.name, image.preview_sha256)
+    return responses.picture(request, image.preview.name, image.preview_hash)
 
 
 @_by_link

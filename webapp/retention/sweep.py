@@ -97,7 +97,7 @@ def _named(names: list[str]) -> set[str]:
             ids.append(UUID(PurePosixPath(name).name[:36]))
         except ValueError:
             continue
-    images = Image.objects.filter(pk__in=ids).only("file", "preview", "sha256")
+    images = Image.objects.filter(pk__in=ids).only("file", "preview", "preview_sha256", "sha256")
     readings = Reading.objects.filter(image__in=ids).only("input")
     archives = Archive.objects.filter(pk__in=ids).only("file", "state")
     return {file.name for row in (*images, *readings, *archives) for file in row_files(row)}
@@ -111,7 +111,7 @@ def find_missing(run: Run) -> None:
     if not storage.is_there():
         raise StorageUnavailable("the storage does not answer")
     inputs = Prefetch("readings", Reading.objects.only("image", "input"))
-    images = Image.objects.order_by("pk").only("file", "preview", "sha256").prefetch_related(inputs)
+    images = Image.objects.order_by("pk").only("file", "preview", "preview_sha256", "sha256").prefetch_related(inputs)
     with ThreadPoolExecutor(THREADS) as threads:
         while chunk := list((images.filter(pk__gt=UUID(position)) if position else images)[:CHUNK]):
             if not run.has_time():

@@ -49,7 +49,7 @@ def row_files(row: models.Model) -> list[NamedFile]:
         return [NamedFile(str(row.input.name), row.input_sha256)] if row.input else []
     if not isinstance(row, Image):
         return []
-    files = ((row.file.name, row.sha256), (row.preview.name, row.preview_sha256))
+    files = ((row.file.name, row.sha256), (row.preview.name, row.preview_hash))
     # An upload may be its own preview.
     return list(dict.fromkeys(NamedFile(name, sha256) for name, sha256 in files if name))
 

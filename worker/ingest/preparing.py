@@ -80,9 +80,11 @@ def _prepare(image: Image) -> Prepared:
             encoded = _encoded(exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
             inputs[model] = default_storage.save(f"inputs/{folder}/{name}.{model}.png", ContentFile(encoded))
             hashes[model] = hashlib.sha256(encoded).hexdigest()
-        preview = str(image.file.name)
+        preview, preview_hash = str(image.file.name), ""
         if smaller:
-            preview = default_storage.save(f"previews/{folder}/{name}.jpg", ContentFile(smaller()))
+            small = smaller()
+            preview = default_storage.save(f"previews/{folder}/{name}.jpg", ContentFile(small))
+            preview_hash = hashlib.sha256(small).hexdigest()
         mean = brightness(found.image)
     return Prepared(
         sha256=image.sha256 or hashlib.sha256(content).hexdigest(),
@@ -94,6 +96,7 @@ def _prepare(image: Image) -> Prepared:
         warnings=(sheet() if sheet else found.warnings) + decoded.warnings + header_warnings,
         brightness=mean,
         preview=preview,
+        preview_sha256=preview_hash,
     )
 
 

@@ -24,7 +24,7 @@ def of(image: Image, *, with_map: bool) -> "list[Picture]":
     from PIL import ImageOps
 
     try:
-        content = stored.read(image.preview.name, image.preview_sha256)
+        content = stored.read(image.preview.name, image.preview_hash)
     except FileNotFoundError:
         return []
     with Pictures.open(io.BytesIO(content)) as opened:

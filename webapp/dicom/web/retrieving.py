@@ -135,7 +135,7 @@ class Rendered(DicomWebView):
         kind = mimetypes.guess_type(name)[0] or ""
         _require(request, kind)
         self.record_access([instance], Action.VIEW)
-        return responses.picture(request, name, image.preview_sha256)
+        return responses.picture(request, name, image.preview_hash)
 
     def _result_picture(self, request: Request) -> HttpResponseBase:
         """The result's picture as a JPEG."""

@@ -41,7 +41,7 @@ class ImageFile(APIView):
 
     def file(self, image: Image) -> tuple[str | None, str]:
         """The name of the file in the storage, and its hash."""
-        return image.preview.name, image.preview_sha256
+        return image.preview.name, image.preview_hash
 
 
 class ImageOriginal(APIView):

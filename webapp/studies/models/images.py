@@ -57,6 +57,9 @@ class Image(Sent, RequestIdMixin):
         null=True, blank=True, help_text="the X-ray's mean grey level, 0 to 255, before it is made the model's input"
     )
     preview = models.FileField(max_length=255, blank=True)
+    preview_sha256 = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="empty if the upload is its own preview"
+    )
 
     priority = models.CharField(max_length=12, choices=Priority, default=Priority.INTERACTIVE)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
@@ -165,9 +168,9 @@ class Image(Sent, RequestIdMixin):
         return self.result_in(self.reading) if self.status == Status.SUCCEEDED else None
 
     @property
-    def preview_sha256(self) -> str:
-        """The preview's hash, if the upload is its own preview; empty for other previews, which have none."""
-        return self.sha256 if self.preview == self.file else ""
+    def preview_hash(self) -> str:
+        """The hash of the preview; empty for older rows without one."""
+        return self.sha256 if self.preview == self.file else self.preview_sha256
 
     def result_in(self, reading: "Reading | None") -> "Reading | None":
         """Return the given primary reading once it has a result. Unlike :attr:`result`, this needs no query."""

@@ -39,6 +39,7 @@ class Prepared:
         region: see :attr:`webapp.studies.models.Reading.region`.
         warnings: the warnings, each as ``{code, detail}``, that were found before any model has read the image.
         brightness: see :attr:`webapp.studies.models.Image.brightness`.
+        preview_sha256: the hash of the preview; empty if the upload is its own preview.
     """
 
     sha256: str
@@ -50,6 +51,7 @@ class Prepared:
     region: list[int] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
     brightness: float | None = None
+    preview_sha256: str = ""
 
 
 @atomically
@@ -94,6 +96,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         width=prepared.width,
         height=prepared.height,
         preview=prepared.preview,
+        preview_sha256=prepared.preview_sha256,
         brightness=prepared.brightness,
     )
     if not moved:

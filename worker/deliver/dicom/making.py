@@ -37,7 +37,7 @@ def make(revision: Revision, *, reports: bool = True, pictures: bool = True) -> 
         with stored.opened(image.file.name, image.sha256) as stream:
             data = source.read(stream)
         shown = pictures and has_picture(revision)
-        preview = stored.read(image.preview.name, image.preview_sha256) if shown else b""
+        preview = stored.read(image.preview.name, image.preview_hash) if shown else b""
     except FileNotFoundError:
         raise ObsoleteError("its image's file is gone") from None
     except Refused as damaged:

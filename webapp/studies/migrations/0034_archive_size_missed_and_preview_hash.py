@@ -17,6 +17,17 @@ class Migration(migrations.Migration):
             name="missed",
             field=models.PositiveIntegerField(db_default=0, default=0, help_text="reconciliations since that"),
         ),
+        migrations.AddField(
+            model_name="image",
+            name="preview_sha256",
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="empty if the upload is its own preview",
+                max_length=64,
+            ),
+        ),
         migrations.AlterField(
             model_name="archive",
             name="attempts",
