@@ -193,9 +193,19 @@ async function start(part) {
   try {
     await preview.decode();
   } catch {
-    return; // the page shows that there is no picture
+    if (!preview.naturalWidth) showMissing(preview);
+    return;
   }
   if (figure.isConnected) new Viewer(figure, preview);
+}
+
+/** Say that a picture could not be loaded, for example because its file is damaged. */
+function showMissing(preview) {
+  const text = document.createElement("p");
+  text.className = "film-empty";
+  text.setAttribute("role", "alert");
+  text.textContent = interpolate(gettext("%s: the picture could not be loaded."), [preview.alt]);
+  preview.replaceWith(text);
 }
 
 start(document);
