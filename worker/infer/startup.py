@@ -64,5 +64,5 @@ def load_model(**_: Any) -> None:
 
 
 def _stop_worker() -> None:
-    """Stop the whole worker with an error. If only this child ended, Celery would start the next one, without end."""
+    """Stop the whole worker. If only this child ended, Celery would start another one, without end."""
     os.kill(os.getppid(), signal.SIGQUIT)
