@@ -74,7 +74,7 @@ lint: $(VENV)/dev.stamp ## Check style, types, the direction of imports, spellin
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/typos
-	git ls-files -z '*/templates/*.html' | xargs -0 $(BIN)/djade --target-version 5.2 --check
+	find webapp -path '*/templates/*.html' -exec $(BIN)/djade --target-version 5.2 --check {} +
 
 format: $(VENV)/dev.stamp ## Put the code into its one format
 	$(BIN)/ruff check --fix-only .
