@@ -25,7 +25,7 @@ def restarter(variable: str) -> Callable[[], None]:
     name = os.environ.get(variable, "")
     if not name:
         pytest.skip(f"{variable} names no container")
-    return lambda: subprocess.run(["docker", "restart", "--time", "5", name], check=True, capture_output=True)  # type: ignore[return-value]
+    return lambda: subprocess.run(["docker", "restart", "--time", "5", name], check=True, capture_output=True)
 
 
 def answer_of(call: Callable[[], httpx.Response], seconds: float = 90) -> Any:

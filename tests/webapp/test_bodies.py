@@ -126,7 +126,7 @@ def test_a_client_that_disconnects_early_leaves_nothing_behind():
     async def disconnect():
         return {"type": "http.disconnect"}
 
-    client.receive = disconnect  # type: ignore[method-assign]
+    client.receive = disconnect
     assert client.ask().status == 0
     assert not Image.objects.exists()
 

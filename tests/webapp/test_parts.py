@@ -51,7 +51,7 @@ def test_a_list_of_many_parts_has_the_images_of_each(image_ids, user, client, qu
     assert [image["id"] for image in found] == [str(pk) for pk in reversed(image_ids)]
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="other databases plan quickly")
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="its statement is in the SQL of PostgreSQL")
 def test_postgresql_plans_many_parts_once():
     sql = "SELECT 100 %% 7 AS a, %s::int AS b, %s::text AS c"
     [(combined, params)] = parts.combined([(sql, (n, "same")) for n in range(parts.PLANNED_SEPARATELY + 1)])

@@ -27,7 +27,7 @@ from webapp.studies.services import deletion, failures, reading, reconciliation
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif(connection.vendor == "mysql", reason="plans of MySQL have another form"),
+    pytest.mark.skipif(connection.vendor == "mysql", reason="tests/plans.py does not read the plans of MySQL"),
 ]
 
 LONG = pytest.mark.long
@@ -272,7 +272,7 @@ def test_the_reconciler_reads_by_an_index(rows):
     assert queries.bad_plans() == []
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite has no statistics of single values")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="it replaces the statistics of SQLite")
 def test_waiting_rows_are_found_by_an_index_although_sqlite_takes_them_for_frequent(rows, monkeypatch):
     monkeypatch.setattr("tests.plans.LARGE", (*LARGE, "studies_archive", "outbox_delivery"))
     pretend_a_million_rows()

@@ -150,7 +150,7 @@ def test_turns_are_deleted_when_nothing_waits(prepare, make_department, make_ima
     assert not Turn.objects.exists()
 
 
-@pytest.mark.skipif(connection.vendor == "mysql", reason="MySQL formats its plans differently")
+@pytest.mark.skipif(connection.vendor == "mysql", reason="tests/plans.py does not read the plans of MySQL")
 def test_a_batch_is_found_by_an_index(prepare, make_department):
     department = make_department()
     prepare(3, department=department)

@@ -102,7 +102,7 @@ def test_earlier_images_of_the_patient_are_listed_newest_first(browser: Client, 
     assert re.search(r"data-words=\"Earlier: \d+ \w+ \d{4}, Signs of pneumonia, 90.0 %\"", html)
 
 
-@pytest.mark.skipif(connection.vendor == "mysql", reason="MySQL formats its plans differently")
+@pytest.mark.skipif(connection.vendor == "mysql", reason="tests/plans.py does not read the plans of MySQL")
 def test_earlier_images_are_found_by_an_index(browser: Client, make: Any, patient: Patient) -> None:
     image, *_ = (make(days, patient=patient) for days in (5, 9, 20))
     browser.get(image.get_absolute_url())

@@ -71,7 +71,7 @@ def test_inputs_that_the_batch_had_no_place_for_are_kept_for_the_next(prepared: 
 
 
 def test_the_next_batch_is_loaded_ahead(prepared: Prepared, inputs: Inputs, settings: object) -> None:
-    settings.MAX_BATCH = 2  # type: ignore[attr-defined]
+    settings.MAX_BATCH = 2
     bulk = [prepared(shade, priority=Priority.BULK) for shade in (1, 2)]
     interactive = prepared(3, priority=Priority.INTERACTIVE)
     suspect = prepared(4, priority=Priority.INTERACTIVE, attempts=1)
@@ -92,7 +92,7 @@ def test_inputs_for_another_model_are_not_loaded_ahead(prepared: Prepared, input
 def test_loading_gives_up_on_a_hanging_storage_before_the_batch_time_limit(
     prepared: Prepared, inputs: Inputs, monkeypatch: pytest.MonkeyPatch, settings: object
 ) -> None:
-    settings.BATCH_TIME_LIMIT = 1.5  # type: ignore[attr-defined]
+    settings.BATCH_TIME_LIMIT = 1.5
     answers, hangs = prepared(90), prepared(10)
     resumed = threading.Event()
     load = inputs._load

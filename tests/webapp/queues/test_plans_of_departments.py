@@ -16,7 +16,7 @@ from webapp.studies.services import pauses
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite keeps no statistics of single values")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="it replaces the statistics of SQLite")
 def test_waiting_images_are_not_searched_among_all_images_of_a_department(user, make_department, make_image):
     department = make_department(manager=user)
     ready = make_image(Status.READY, department=department)
