@@ -144,6 +144,7 @@ def work(role: str = "") -> None:
 
     The reconciler finds the work, as after a power cut, which empties the broker.
     """
+    from webapp.ops import services as ops
     from webapp.studies.services import reconciliation
     from worker import bundle, tasks
     from worker.infer import reader
@@ -162,6 +163,7 @@ def work(role: str = "") -> None:
     tasks.app.send_task = send
     for _ in range(20):
         # No worker is alive, so the claims of earlier ones are released.
+        ops.count_missed()
         reconciliation.reconcile(reconciliation.Workers(bundle=current.id, served=[current.id]))
         due = [message for message in messages if not role or (message[0] == "worker.infer") == (role == "infer")]
         messages.clear()

@@ -30,13 +30,15 @@ def upload(count: str) -> list[str]:
 
 
 def report() -> dict[str, object]:
-    """The numbers of images by status and by error code, and the number of results."""
+    """The numbers of images by status and by error code, the number of results, and the workers that can read."""
+    from webapp.ops.models import Worker
     from webapp.studies.models import Image, Reading
 
     return {
         "statuses": dict(Counter(Image.objects.values_list("status", flat=True))),
         "errors": dict(Counter(Image.objects.exclude(error_code="").values_list("error_code", flat=True))),
         "results": Reading.objects.filter(state="succeeded").count(),
+        "can_read": list(Worker.objects.filter(role="infer", ready=True).values_list("name", flat=True)),
     }
 
 
