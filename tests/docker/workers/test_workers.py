@@ -29,7 +29,7 @@ def assert_each_once(report: dict[str, Any]) -> None:
 def test_two_workers_share_the_work(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
     _, first, second = celery_setup.worker_cluster
     # A worker is ready for messages before its process has loaded the model. Until then the other might read them all.
-    names = {f"infer@{first.container.short_id}", f"infer_second@{second.container.short_id}"}
+    names = {f"infer@{first.container.id[:12]}", f"infer_second@{second.container.id[:12]}"}
     assert names <= set(clinic.wait(lambda report: names <= set(report["can_read"]))["can_read"])
     clinic("upload", str(IMAGES))
     assert_each_once(clinic.wait(all_read))
