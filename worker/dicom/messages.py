@@ -15,6 +15,8 @@ C_STORE_RSP, NO_DATA_SET = 0x8001, 0x0101
 WHOLE_COMMAND = b"\x03"
 #: Upper bound on the size of a response, whose texts have at most 64 characters.
 RESPONSE_BYTES = 512
+#: Command sets have a few hundred bytes. A longer one ends the association.
+LONGEST_COMMAND = 2**16
 
 
 class Dropped(io.BytesIO):
@@ -31,13 +33,16 @@ def limit(message: Any) -> None:
 
 
 class Messages(DIMSEServiceProvider):
-    """The DIMSE provider, with a faster encoder for C-STORE responses.
+    """The DIMSE provider, with limits on messages and a faster encoder for C-STORE responses.
 
-    pynetdicom encodes them with pydicom, which takes longer than reading an image's header.
+    pynetdicom encodes the responses with pydicom, which takes longer than reading an image's header.
     """
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         limit(self.message)
+        if self.message is not None and self.message.encoded_command_set.tell() > LONGEST_COMMAND:
+            self.dul.event_queue.put("Evt19")  # invalid PDU: abort the association (PS3.8 9.2.3)
+            return
         super().receive_primitive(primitive)
 
     def send_msg(self, primitive: Any, context_id: int) -> None:

@@ -71,6 +71,7 @@ class Receiver:
         outcome, rejection = "accepted", self._rejection(association, request.called_ae_title.strip(), calling, address)
         if rejection:
             outcome, reason = rejection
+            self._forget(association)  # now, since the peer may stay connected
             association.acse.send_reject(*reason)
             association.kill()  # after the rejection is sent
         metrics.dicom_associations.labels(outcome).inc()
@@ -101,7 +102,10 @@ class Receiver:
         return None
 
     def _forget(self, association: Association) -> None:
+        """Give back the place of an association, if it has one."""
         with self._lock:
+            if association not in self._peers:
+                return
             del self._peers[association]
             self._places.give_back()
         self._keeper.expect_one_less()

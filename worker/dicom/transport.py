@@ -63,16 +63,17 @@ class Outgoing(queue.Queue[Any]):
         with suppress(OSError):  # the thread is awake already, or has ended
             self._wakes.send(b"\0")
 
-    def wait(self, connection: socket.socket) -> bool:
+    def wait(self, *connections: socket.socket) -> bool:
         """Wait for something to send or to receive, and return whether there is something to receive.
 
         Raises:
-            OSError, ValueError: the connection has ended.
+            OSError, ValueError: a connection has ended.
         """
-        readable, _, _ = select.select([connection, self._woken], [], [], IDLE_SECONDS)
+        readable, _, _ = select.select([self._woken, *connections], [], [], IDLE_SECONDS)
         if self._woken in readable:
             self._woken.recv(1024)
-        return connection in readable
+            readable.remove(self._woken)
+        return bool(readable)
 
     def close(self) -> None:
         self._wakes.close()
@@ -108,15 +109,23 @@ class Incoming(queue.Queue[Any]):
 class Socket(AssociationSocket):
     @property
     def ready(self) -> bool:
-        """Like the base class, but wait a short time for something to arrive."""
+        """Like the base class, but wait a short time for something to arrive.
+
+        While a complete request waits, nothing is read. Otherwise a peer that sends more requests without waiting for
+        the responses, which we do not negotiate (PS3.7 D.3.3.3), would fill the memory.
+        """
         connection = self.socket
         if connection is None or not self._is_connected:
             return False
-        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+        is_full = not self.assoc.dimse.msg_queue.empty()
+        if not is_full and isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
         outgoing: Any = self.assoc.dul.to_provider_queue
         try:
             acknowledge(connection)
+            if is_full:
+                outgoing.wait()  # the response to the request before this one wakes it
+                return False
             return bool(outgoing.wait(connection))
         except (OSError, ValueError):
             self.event_queue.put("Evt17")  # the connection is closed (PS3.8 9.2.3)

@@ -1,5 +1,6 @@
 """Answers to C-STORE are the same as those that pynetdicom would send."""
 
+import struct
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
 
 from tests import modality
+from tests.worker.dicom.test_associations import no_associations, wait_until
 from worker.dicom import messages
 
 CONTEXT = 3
@@ -46,3 +48,16 @@ def test_a_peer_that_takes_only_short_pdus_gets_its_answer_in_several(port: int)
     lengths = [pdu.pdu_length for pdu in received if isinstance(pdu, P_DATA_TF)]
     assert len(lengths) > 1
     assert max(lengths) <= 64
+
+
+@modality.committed_rows
+def test_a_command_set_without_end_ends_the_association(port: int) -> None:
+    fragment = b"\x01" + b"\0" * 2**14  # part of a command set, not the last one
+    item = struct.pack(">IB", 1 + len(fragment), 1) + fragment
+    pdu = b"\x04\0" + struct.pack(">I", len(item)) + item
+    with modality.connected(port) as association:
+        connection = association.dul.socket.socket
+        for _ in range(6):
+            connection.sendall(pdu)
+        assert wait_until(lambda: association.is_aborted)
+    assert wait_until(no_associations)
