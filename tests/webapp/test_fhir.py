@@ -30,7 +30,7 @@ def study(make_department, user):
 
 @pytest.fixture
 def add(make_image, study):
-    def make(pneumonia=None, warnings=(), dicom=True, **fields):
+    def make(pneumonia=None, warnings=(), dicom=True, unreliable_group="unusable", **fields):
         """Create an image that was read, or one that failed if no probability is given."""
         if pneumonia is None:
             image = make_image(Status.FAILED, study=study, department=study.department, error_code="image_corrupt")
@@ -41,8 +41,8 @@ def add(make_image, study):
             token, _ = claim(image)
             assert reading.succeed(token, [result(image.pk, pneumonia)], MODEL, seconds=0.1)
         if warnings:
-            Reading.objects.filter(image=image).update(warnings=list(warnings), group="unusable")
-            fields["group"] = "unusable"
+            Reading.objects.filter(image=image).update(warnings=list(warnings), group=unreliable_group)
+            fields["group"] = unreliable_group
         Image.objects.filter(pk=image.pk).update(**fields)
         if dicom:
             Instance.objects.create(
@@ -115,6 +115,17 @@ def test_an_unreliable_result_has_no_value(add, fetch_resources):
     assert set(observations) == {"Presence of pneumonia"}
     assert "valueCodeableConcept" not in observations["Presence of pneumonia"]
     assert observations["Presence of pneumonia"]["dataAbsentReason"]["coding"][0]["code"] == "unsupported"
+
+
+def test_a_verdict_that_agrees_with_an_unreliable_label_is_the_readers(add, fetch_resources):
+    add(0.9, UNRELIABLE, unreliable_group="positive", **reviewed("PNEUMONIA", "positive"))
+    observations = observations_by_name(fetch_resources())
+    assert set(observations) == {"Presence of pneumonia"}
+    presence = observations["Presence of pneumonia"]
+    assert presence["status"] == "final"
+    assert presence["valueCodeableConcept"]["coding"][0]["display"] == "Present"
+    assert presence["performer"] == [{"display": "A reader"}]
+    assert "device" not in presence
 
 
 def test_a_verdict_confirms_or_corrects_the_result(add, fetch_resources):
