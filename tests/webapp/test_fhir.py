@@ -117,6 +117,17 @@ def test_an_unreliable_result_has_no_value(add, fetch_resources):
     assert observations["Presence of pneumonia"]["dataAbsentReason"]["coding"][0]["code"] == "unsupported"
 
 
+def test_the_conclusion_counts_an_unreliable_label_only_with_a_verdict(add, fetch_resources):
+    image = add(0.9, UNRELIABLE, unreliable_group="positive")
+    [report] = fetch_resources()["DiagnosticReport"]
+    assert report["conclusion"].startswith("0 of 1 images show signs")
+    assert "conclusionCode" not in report
+    Image.objects.filter(pk=image.pk).update(**reviewed("PNEUMONIA", "positive"))
+    [report] = fetch_resources()["DiagnosticReport"]
+    assert report["conclusion"].startswith("1 of 1 images show signs")
+    assert report["conclusionCode"][0]["coding"][0]["code"] == "233604007"
+
+
 def test_a_verdict_that_agrees_with_an_unreliable_label_is_the_readers(add, fetch_resources):
     add(0.9, UNRELIABLE, unreliable_group="positive", **reviewed("PNEUMONIA", "positive"))
     observations = observations_by_name(fetch_resources())

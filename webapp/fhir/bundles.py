@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from webapp.fhir import codes
-from webapp.fhir.observations import Resource, observations, status_of, urn
+from webapp.fhir.observations import Resource, has_value, observations, status_of, urn
 from webapp.refusals import Refused
 from webapp.studies.choices import FINAL, ResultGroup
 from webapp.studies.models import Image, Patient, Study
@@ -89,7 +89,7 @@ def _report(
     study: Study, images: Sequence[Image], group_urls: list[str], imaging: str | None, subject: Resource, version: str
 ) -> Resource:
     name = "study" if version == "5.0" else "imagingStudy"  # R5 renamed it: its studies may also be genomic
-    positive = [image for image in images if image.group == ResultGroup.POSITIVE]
+    positive = [image for image in images if image.group == ResultGroup.POSITIVE and has_value(image)]
     kinds = {image.verdict_kind for image in positive}
     kind_codes = [concept for kind, concept in codes.KINDS.items() if kinds == {kind}]
     return {
