@@ -55,6 +55,26 @@ def test_an_image_matches_if_all_conditions_are_met(conditions, expected):
 
 
 @pytest.mark.parametrize(
+    ("age", "condition", "expected"),
+    [
+        ("090D", "over 60", False),
+        ("090D", "under 1", True),
+        ("060W", "over 2", False),
+        ("060W", "over 1", True),
+        ("018M", "under 6", True),
+        ("018M", "over 18 months", False),
+        ("019M", "over 18 months", True),
+        ("720M", "over 59", True),
+        ("061Y", "over 60", True),
+        ("061", "over 60", True),
+        ("unknown", "under 6", False),
+    ],
+)
+def test_ages_are_compared_in_years(age, condition, expected):
+    assert rules.fits(f"PatientAge {condition}", {"PatientAge": age}) is expected
+
+
+@pytest.mark.parametrize(
     ("conditions", "why"),
     [
         ("Modality = DX", "is not a condition"),

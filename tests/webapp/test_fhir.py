@@ -30,7 +30,7 @@ def study(make_department, user):
 
 @pytest.fixture
 def add(make_image, study):
-    def make(pneumonia=None, warnings=(), dicom=True, **fields):
+    def make(pneumonia=None, warnings=(), dicom=True, unreliable_group="unusable", instance=(), **fields):
         """Create an image that was read, or one that failed if no probability is given."""
         if pneumonia is None:
             image = make_image(Status.FAILED, study=study, department=study.department, error_code="image_corrupt")
@@ -41,15 +41,16 @@ def add(make_image, study):
             token, _ = claim(image)
             assert reading.succeed(token, [result(image.pk, pneumonia)], MODEL, seconds=0.1)
         if warnings:
-            Reading.objects.filter(image=image).update(warnings=list(warnings), group="unusable")
-            fields["group"] = "unusable"
+            Reading.objects.filter(image=image).update(warnings=list(warnings), group=unreliable_group)
+            fields["group"] = unreliable_group
         Image.objects.filter(pk=image.pk).update(**fields)
         if dicom:
-            Instance.objects.create(
-                image=image, study_uid="1.2.3", series_uid="1.2.3.4", instance_uid=f"1.2.3.4.{uuid4().int % 9999}",
-                class_uid="1.2.840.10008.5.1.4.1.1.1", transfer_syntax="1.2.840.10008.1.2.1", modality="CR",
-                study_date="2026-01-05",
-            )  # fmt: skip
+            attributes = {
+                "study_uid": "1.2.3", "series_uid": "1.2.3.4", "instance_uid": f"1.2.3.4.{uuid4().int % 9999}",
+                "class_uid": "1.2.840.10008.5.1.4.1.1.1", "transfer_syntax": "1.2.840.10008.1.2.1", "modality": "CR",
+                "study_date": "2026-01-05",
+            }  # fmt: skip
+            Instance.objects.create(image=image, **(attributes | dict(instance)))
         return image
 
     return make
@@ -117,6 +118,28 @@ def test_an_unreliable_result_has_no_value(add, fetch_resources):
     assert observations["Presence of pneumonia"]["dataAbsentReason"]["coding"][0]["code"] == "unsupported"
 
 
+def test_the_conclusion_counts_an_unreliable_label_only_with_a_verdict(add, fetch_resources):
+    image = add(0.9, UNRELIABLE, unreliable_group="positive")
+    [report] = fetch_resources()["DiagnosticReport"]
+    assert report["conclusion"].startswith("0 of 1 images show signs")
+    assert "conclusionCode" not in report
+    Image.objects.filter(pk=image.pk).update(**reviewed("PNEUMONIA", "positive"))
+    [report] = fetch_resources()["DiagnosticReport"]
+    assert report["conclusion"].startswith("1 of 1 images show signs")
+    assert report["conclusionCode"][0]["coding"][0]["code"] == "233604007"
+
+
+def test_a_verdict_that_agrees_with_an_unreliable_label_is_the_readers(add, fetch_resources):
+    add(0.9, UNRELIABLE, unreliable_group="positive", **reviewed("PNEUMONIA", "positive"))
+    observations = observations_by_name(fetch_resources())
+    assert set(observations) == {"Presence of pneumonia"}
+    presence = observations["Presence of pneumonia"]
+    assert presence["status"] == "final"
+    assert presence["valueCodeableConcept"]["coding"][0]["display"] == "Present"
+    assert presence["performer"] == [{"display": "A reader"}]
+    assert "device" not in presence
+
+
 def test_a_verdict_confirms_or_corrects_the_result(add, fetch_resources):
     add(0.9, **reviewed("PNEUMONIA", "positive", "bacterial"))
     found = fetch_resources()
@@ -130,6 +153,33 @@ def test_a_verdict_confirms_or_corrects_the_result(add, fetch_resources):
         None, "Absent",
     ]  # fmt: skip
     assert all("device" not in one for one in corrected)
+
+
+@pytest.mark.parametrize("version", ["5.0", "4.0"])
+def test_each_dicom_study_has_its_own_imaging_study(add, fetch_resources, version):
+    add(0.9)
+    add(0.9)
+    add(0.9, instance={"study_uid": "1.2.9", "series_uid": "1.2.9.4", "study_date": "2025-03-04"})
+    found = fetch_resources(version)
+    studies = {one["identifier"][0]["value"]: one for one in found["ImagingStudy"]}
+    assert {uid: (one["started"], one["numberOfInstances"], len(one["series"])) for uid, one in studies.items()} == {
+        "urn:oid:1.2.3": ("2026-01-05", 2, 1), "urn:oid:1.2.9": ("2025-03-04", 1, 1),
+    }  # fmt: skip
+    urns = [f"urn:uuid:{one['id']}" for one in found["ImagingStudy"]]
+    references = found["DiagnosticReport"][0]["study" if version == "5.0" else "imagingStudy"]
+    assert [one["reference"] for one in references] == urns
+    groups = [one["derivedFrom"][0]["reference"] for one in found["Observation"] if "hasMember" in one]
+    assert groups == [urns[0], urns[0], urns[1]]
+
+
+@pytest.mark.parametrize("missing", ["study_uid", "series_uid", "instance_uid", "class_uid"])
+def test_an_image_whose_file_lacks_a_uid_is_in_no_imaging_study(add, fetch_resources, missing):
+    add(0.9, instance={missing: ""})
+    assert "ImagingStudy" not in fetch_resources()
+    add(0.9)
+    found = fetch_resources()
+    assert found["ImagingStudy"][0]["numberOfInstances"] == 1
+    assert ["derivedFrom" in one for one in found["Observation"] if "hasMember" in one] == [False, True]
 
 
 def test_the_report_of_a_study_that_is_being_read_is_partial(add, fetch_resources, make_image, study):

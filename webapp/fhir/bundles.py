@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from webapp.fhir import codes
-from webapp.fhir.observations import Resource, observations, status_of, urn
+from webapp.fhir.observations import Resource, has_value, observations, status_of, urn
 from webapp.refusals import Refused
 from webapp.studies.choices import FINAL, ResultGroup
 from webapp.studies.models import Image, Patient, Study
@@ -42,24 +42,28 @@ def bundle(study: Study, version: str = VERSIONS[0]) -> Resource:
         raise Refused("study_too_large", f"At most {MAX_IMAGES} images fit into a bundle. Please use results.jsonl.")
     patients = {image.patient for image in images if image.patient} | ({study.patient} - {None})
     subject = _subject(patients.pop() if len(patients) == 1 else None, study)
-    dicom_images = [image for image in images if hasattr(image, "instance")]
-    entries: list[tuple[str, Resource]] = []
-    imaging = urn(study.pk, "ImagingStudy") if dicom_images else None
-    if imaging:
-        entries.append((imaging, _imaging_study(dicom_images, subject, version)))
+    by_study_uid: dict[str, list[Image]] = {}  # an upload may have files of several DICOM studies
+    for image in images:
+        if uid := _study_uid(image):
+            by_study_uid.setdefault(uid, []).append(image)
+    imaging = {uid: urn(study.pk, f"ImagingStudy {uid}") for uid in by_study_uid}
+    entries = [(imaging[uid], _imaging_study(of_one, subject, version)) for uid, of_one in by_study_uid.items()]
     models = sorted({image.result.bundle for image in images if image.result})
     devices = {model: urn(uuid5(NAMESPACE_DNS, f"PneumoQueue {model}"), "Device") for model in models}
     entries += [(address, _device(model, version)) for model, address in devices.items()]
     group_urls: list[str] = []
     for image in images:
         if image.status in FINAL:
-            derived = imaging if hasattr(image, "instance") else None
+            derived = imaging.get(_study_uid(image))
             device = devices[image.result.bundle] if image.result else None
             image_subject = _subject(image.patient or study.patient, study)
             image_observations = observations(image, image_subject, derived, device)
             group_urls.append(image_observations[0][0])
             entries += image_observations
-    report = (urn(study.pk, "DiagnosticReport"), _report(study, images, group_urls, imaging, subject, version))
+    report = (
+        urn(study.pk, "DiagnosticReport"),
+        _report(study, images, group_urls, [*imaging.values()], subject, version),
+    )
     return {
         "resourceType": "Bundle",
         "type": "collection",
@@ -86,10 +90,10 @@ def _subject(patient: Patient | None, study: Study) -> Resource:
 
 
 def _report(
-    study: Study, images: Sequence[Image], group_urls: list[str], imaging: str | None, subject: Resource, version: str
+    study: Study, images: Sequence[Image], group_urls: list[str], imaging: list[str], subject: Resource, version: str
 ) -> Resource:
     name = "study" if version == "5.0" else "imagingStudy"  # R5 renamed it: its studies may also be genomic
-    positive = [image for image in images if image.group == ResultGroup.POSITIVE]
+    positive = [image for image in images if image.group == ResultGroup.POSITIVE and has_value(image)]
     kinds = {image.verdict_kind for image in positive}
     kind_codes = [concept for kind, concept in codes.KINDS.items() if kinds == {kind}]
     return {
@@ -101,7 +105,7 @@ def _report(
         "subject": subject,
         "issued": timezone.now().isoformat(),
         **({"result": [{"reference": address} for address in group_urls]} if group_urls else {}),
-        **({name: [{"reference": imaging}]} if imaging else {}),
+        **({name: [{"reference": address} for address in imaging]} if imaging else {}),
         "conclusion": f"{len(positive)} of {len(images)} images show signs of pneumonia. {NOT_FOR_DIAGNOSIS}",
         # A negative result gets no conclusion code, because it does not rule pneumonia out.
         **({"conclusionCode": kind_codes or [codes.PNEUMONIA]} if positive else {}),
@@ -119,6 +123,15 @@ def _status(images: Sequence[Image]) -> str:
     statuses = {status_of(image) for image in images}
     order = ("preliminary", "corrected", "final", "cancelled")
     return next(status for status in order if status in statuses)
+
+
+def _study_uid(image: Image) -> str:
+    """The Study Instance UID of a DICOM image; empty if the file lacks one of the UIDs that an ImagingStudy needs."""
+    if not hasattr(image, "instance"):
+        return ""
+    instance = image.instance
+    uids = (instance.study_uid, instance.series_uid, instance.instance_uid, instance.class_uid)
+    return instance.study_uid if all(uids) else ""
 
 
 def _imaging_study(images: Sequence[Image], subject: Resource, version: str) -> Resource:

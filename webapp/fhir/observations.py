@@ -26,6 +26,18 @@ def is_overruled(image: Image) -> bool:
     return result is not None and image.verdict != "" and GROUP_BY_VERDICT[Verdict(image.verdict)] != result.group
 
 
+def is_by_reader(image: Image) -> bool:
+    """Whether the answer is a reader's: a verdict on an unreliable result, or one that overrules the model."""
+    result = image.result
+    return result is not None and image.verdict != "" and (is_overruled(image) or not result.is_reliable)
+
+
+def has_value(image: Image) -> bool:
+    """Whether the presence has a value: a reader's, or the model's if it is reliable."""
+    result = image.result
+    return result is not None and (image.verdict != "" or result.is_reliable) and image.group in codes.PRESENCE
+
+
 def status_of(image: Image) -> str:
     """The status of an image's Observations. The model's answer is never final; a differing verdict corrects it."""
     if image.status != Status.SUCCEEDED:
@@ -50,11 +62,10 @@ def observations(image: Image, subject: Resource, study: str | None, device: str
         **({"issued": image.finished_at.isoformat()} if image.finished_at else {}),
         **({"derivedFrom": [{"reference": study}]} if study else {}),
     }
-    overruled = is_overruled(image)
-    model_source: Resource = {"device": {"reference": device}} if device and not overruled else {}
+    model_source: Resource = {"device": {"reference": device}} if device and not is_by_reader(image) else {}
     source: Resource = model_source or {"performer": [{"display": "A reader"}]} if image.result else {}
     members = [(urn(image.pk, "presence"), common | source | _presence(image))]
-    if model_source and _has_value(image):
+    if model_source and has_value(image):
         members.append((urn(image.pk, "certainty"), common | source | _certainty(image)))
     group = {
         "category": [codes.IMAGING, codes.MEASUREMENT_GROUP],
@@ -65,14 +76,8 @@ def observations(image: Image, subject: Resource, study: str | None, device: str
     return [(urn(image.pk, "group"), common | source | group), *members]
 
 
-def _has_value(image: Image) -> bool:
-    """Whether the presence has a value: a reader's, or the model's if it is reliable."""
-    result = image.result
-    return result is not None and (is_overruled(image) or result.is_reliable) and image.group in codes.PRESENCE
-
-
 def _presence(image: Image) -> Resource:
-    value = {"valueCodeableConcept": codes.PRESENCE[ResultGroup(image.group)]} if _has_value(image) else {
+    value = {"valueCodeableConcept": codes.PRESENCE[ResultGroup(image.group)]} if has_value(image) else {
         "dataAbsentReason": codes.UNSUPPORTED if image.result else codes.ERROR
     }  # fmt: skip
     return {

@@ -67,8 +67,13 @@ def _fetch(retrieval: Retrieval) -> bool:
 
     Returns:
         False if time ran out before all images were fetched.
+
+    Raises:
+        NotDeliveredError: the PACS cannot be reached, has no such images, or may no longer be searched.
     """
     started, destination = time.monotonic(), retrieval.search.destination
+    if not destination.may_be_searched:  # a manager may have changed that since the search
+        raise NotDeliveredError("this PACS may no longer be searched", permanent=True)
     peer = Peer(ae_title=destination.called_ae, department=retrieval.department)  # not saved to the database
     by_get = destination.retrieves == Retrieves.GET
     offered = [(uid, syntax) for uid in contexts.RADIOGRAPHS for syntax in accepted.SYNTAXES] if by_get else []

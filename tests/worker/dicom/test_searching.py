@@ -133,6 +133,21 @@ def test_a_retrieval_goes_on_in_another_run_and_ends_when_it_is_cancelled(destin
     assert (fetch.state, fetch.arrived, len(pacs.requested)) == (Progress.DONE, 2, 2)
 
 
+@pytest.mark.parametrize("changed", [{"enabled": False}, {"retrieves": "no"}])
+def test_nothing_is_fetched_from_a_pacs_that_may_no_longer_be_searched(destination, pacs, changed):
+    search = run_search(destination, patient_id="4711")
+    [fetch] = searching.retrieve(Identity(), search, [EARLIER])
+    Destination.objects.update(**changed)
+    deliver()
+    fetch.refresh_from_db()
+    assert (fetch.state, fetch.error) == (Progress.FAILED, "this PACS may no longer be searched")
+    assert not pacs.requested
+    search.refresh_from_db()
+    with pytest.raises(Refused) as refused:
+        searching.retrieve(Identity(), search, [STUDY])
+    assert refused.value.code == "no_such_pacs"
+
+
 @pytest.mark.long
 def test_images_that_do_not_arrive_are_named_and_the_others_are_kept(destination, pacs):
     pacs.withheld.add(pacs.images[1].SOPInstanceUID)

@@ -101,6 +101,11 @@ class Destination(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def may_be_searched(self) -> bool:
+        """Whether users may search it and fetch images from it."""
+        return self.enabled and self.retrieves != Retrieves.NO
+
     def clean(self) -> None:
         """Check what depends on the protocol.
 

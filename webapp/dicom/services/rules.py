@@ -31,6 +31,8 @@ IN_FILES = ATTRIBUTES - {CALLING_AE}
 #: A condition, such as "InstitutionName starts with City".
 CONDITION = re.compile(r"(\w+) +(is|contains|starts with|over|under) +(\S.*)")
 MOST_CONDITIONS, MOST_RULES = 10, 50
+#: Days in each unit of an age, as in :data:`ml.pictures.dicom.attributes.DAYS`.
+DAYS = {"d": 1.0, "w": 7.0, "m": 30.4375, "y": 365.25}
 
 
 def check_conditions(text: str) -> None:
@@ -90,7 +92,8 @@ def _is_met(condition: re.Match[str], attributes: Mapping[str, str]) -> bool:
     attribute, comparison, value = condition.groups()
     text, value = attributes.get(attribute, "").strip().casefold(), value.strip().casefold()
     if comparison in ("over", "under"):
-        number, bound = _number(text), _number(value)
+        read = _years if attribute == "PatientAge" else _number
+        number, bound = read(text), read(value)
         if number is None or bound is None:
             return False
         return number > bound if comparison == "over" else number < bound
@@ -100,9 +103,16 @@ def _is_met(condition: re.Match[str], attributes: Mapping[str, str]) -> bool:
 
 
 def _number(text: str) -> float | None:
-    """The number at the beginning of a text, such as 60 in the age 060Y."""
+    """The number at the beginning of a text."""
     match = re.match(r"-?\d{1,15}(\.\d{1,15})?", text.strip())
     return float(match[0]) if match else None
+
+
+def _years(text: str) -> float | None:
+    """An age in years, from a text in lower case such as 018m."""
+    # Some files leave out the unit, and mean years.
+    match = re.match(r"(-?\d{1,15}(?:\.\d{1,15})?) *([dwmy]?)", text)
+    return float(match[1]) * DAYS[match[2] or "y"] / DAYS["y"] if match else None
 
 
 @atomically

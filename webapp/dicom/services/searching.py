@@ -72,8 +72,10 @@ def retrieve(identity: Identity, search: Search, study_uids: Collection[str]) ->
     """Queue retrievals of studies that a search has found. Retrievals that wait continue; ended ones start again.
 
     Raises:
-        Refused: ``no_such_study`` or ``pacs_busy``.
+        Refused: ``no_such_pacs``, ``no_such_study`` or ``pacs_busy``.
     """
+    if not search.destination.may_be_searched:  # a manager may have changed that since the search
+        raise Refused("no_such_pacs", "Please choose one of the department's PACS that may be searched.")
     known = {study["study_uid"] for study in search.found}
     if not study_uids or set(study_uids) - known:
         raise Refused("no_such_study", "Please choose studies found by this search.")
