@@ -2,6 +2,7 @@
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
@@ -84,8 +85,10 @@ def deliver(delivery: Delivery) -> str:
     except Error:
         # The claim expires, and another attempt is made.
         raise
-    except Exception as error:
-        logger.exception("delivering %s failed", delivery.pk)
+    except Exception as error:  # noqa: BLE001  (a handler may raise any)
+        # Without the error's text, which may quote patient data.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("delivering %s failed: %s\n%s", delivery.pk, type(error).__name__, where)
         outbox.failed(delivery, outbox.NotDeliveredError(f"internal error ({type(error).__name__}); see the log"))
         return "failed"
     outbox.delivered(delivery, answer or "delivered")

@@ -1,14 +1,10 @@
 """The port to which scanners and PACS connect."""
 
-import logging
 import threading
 import time
-import warnings
 from functools import partial
 from typing import Any
 
-import pydicom.config
-import pynetdicom
 from django.conf import settings
 from pynetdicom import AE
 
@@ -74,12 +70,3 @@ class Listener:
             connection: Any = association.dul.socket
             connection.close()
         self.receiver.close()
-
-
-def keep_quiet() -> None:
-    """Keep the DICOM libraries from logging data that they read, since it describes patients."""
-    pynetdicom._config.LOG_HANDLER_LEVEL = "none"
-    for name in ("pydicom", "pynetdicom"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="py(net)?dicom")
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

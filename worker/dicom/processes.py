@@ -17,7 +17,8 @@ from queue import Empty, SimpleQueue
 from django.conf import settings
 
 from webapp.ops import liveness, services
-from worker.dicom.listening import POLL_SECONDS, Listener, keep_quiet
+from worker.dicom.listening import POLL_SECONDS, Listener
+from worker.dicom.quiet import keep_quiet
 from worker.process import exposition, memory, presence
 
 logger = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
 from tests.worker.results import source_files
+from webapp.studies.choices import WarningCode
 from webapp.studies.models import Reading
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.deliver.dicom import making, report
@@ -111,6 +112,14 @@ def test_each_group_has_its_finding_and_its_objects(dicom_image, make_revision, 
     # There is no picture of an unusable image.
     assert len(objects) == (1 if group == "unusable" else 2)
     assert ("probability" in content.comments) == (group != "unusable")
+
+
+@pytest.mark.parametrize("code", WarningCode.values)
+def test_each_warning_has_its_text(dicom_image, make_revision, code):
+    sr, picture = arrived(making.make(make_revision(dicom_image(), warnings=[code])))
+    text = f"Beware: {report.WARNINGS[WarningCode(code)]}."
+    assert text in report_content(sr).comments
+    assert text in picture.ImageComments
 
 
 def test_an_overruling_verdict_supersedes_the_report_and_rejects_the_first_objects(dicom_image, make_revision):

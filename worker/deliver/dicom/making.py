@@ -2,10 +2,12 @@
 
 import io
 import logging
+import traceback
 from uuid import UUID
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import Error
 from pydicom import Dataset
 
 from webapp.dicom.models import Revision
@@ -76,6 +78,13 @@ def keep(revision_id: UUID) -> int:
         contents = {file_name(result_object.SOPInstanceUID): result_object for result_object in make(revision)}
     except (NotDeliveredError, ObsoleteError) as reason:
         logger.warning("no objects can be made of image %s: %s", revision.image_id, reason)
+        return 0
+    except (OSError, Error):
+        raise
+    except Exception as error:  # noqa: BLE001  (the libraries raise any)
+        # Not raised, since Celery would log the error's text, which may quote patient data.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("making objects of image %s failed: %s\n%s", revision.image_id, type(error).__name__, where)
         return 0
     missing = [name for name in names if name in contents and not default_storage.exists(name)]
     for name in missing:
