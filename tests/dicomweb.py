@@ -59,5 +59,11 @@ def uids(answer: Any, tag: str = "00081199") -> list[str]:
     return [item["00081155"]["Value"][0] for item in answer.json().get(tag, {}).get("Value", [])]
 
 
+def warnings(answer: Any) -> list[int]:
+    """The Warning Reason of each stored instance in a Store Instances Response; 0 if there is none."""
+    stored = answer.json().get("00081199", {}).get("Value", [])
+    return [item["00081196"]["Value"][0] if "00081196" in item else 0 for item in stored]
+
+
 def reasons(answer: Any, tag: str = "00081198") -> list[int]:
     return [item["00081197"]["Value"][0] for item in answer.json().get(tag, {}).get("Value", [])]

@@ -1,15 +1,20 @@
 """The attributes that are kept of a DICOM file."""
 
+import re
 import zlib
 from datetime import date, time
+from itertools import chain
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.sr._concepts_dict import concepts
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ml.errors import ImageError
 from ml.pictures import dicom
 from ml.pictures.dicom import elements
+from ml.pictures.dicom.attributes import view_position
+from ml.pictures.dicom.checks import not_frontal_warnings
 from tests.dicom_files import made
 
 
@@ -78,11 +83,30 @@ def test_other_attributes_become_plain_values() -> None:
     assert set(read(Modality=None)) == set(found), "the keys are always the same"
 
 
-def test_the_view_position_is_read_from_a_views_code() -> None:
+def view_code(meaning: str) -> Dataset:
     code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "272479007", "SCT", "Postero-anterior"
-    assert read(ViewCodeSequence=[code])["view_position"] == "PA"
+    code.CodeMeaning = meaning
+    return code
+
+
+def test_the_view_position_is_read_from_a_views_code() -> None:
+    assert read(ViewCodeSequence=[view_code("Postero-anterior")])["view_position"] == "PA"
     assert read(ViewPosition="ap")["view_position"] == "AP"
+
+
+def test_view_codes_that_are_not_frontal_are_told_from_those_that_are() -> None:
+    """The meanings are all of PS3.16 CID 4010."""
+    kept = {"frontal": "", "postero-anterior": "PA", "antero-posterior": "AP"}
+    kept |= dict.fromkeys(("lateral", "left lateral", "right lateral", "lateral-medial", "medial-lateral"), "LATERAL")
+    views = {meaning for meaning, groups in chain(*map(dict.values, concepts["SCT"].values())) if 4010 in groups}
+    assert len(views) == 42
+    assert set(kept) < views
+    for meaning in views:
+        dataset = Dataset()
+        dataset.ViewCodeSequence = [view_code(meaning)]
+        view, warned = view_position(dataset), bool(not_frontal_warnings(dataset))
+        assert (view, warned) == (kept.get(meaning, view), meaning not in kept), meaning
+        assert re.fullmatch("[A-Z ]{0,16}", view), meaning
 
 
 def test_a_lack_of_memory_is_not_taken_for_a_damaged_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,17 @@ DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
 OLDEST = 120
 #: Bound of the absolute value of an integer in the database.
 LARGEST = 2**31
-#: Pattern of the meaning of a view code (PS3.16 CID 4010), and the View Position for it.
+#: Words for views that are neither frontal nor plainly lateral, in the meaning of a view code (PS3.16 CID 4010).
+NOT_FRONTAL = re.compile(
+    r"oblique|decubitus|axial|lordotic|sagittal|tangential|occlusal|tissue specimen|verticosubmental|submentovertical|"
+    r"cranio-?caudal|caudo-?cranial|planto-?dorsal|dorso-?plantar|(acanthio|orbito)-?parietal|"
+    r"parieto-?(acanthial|orbital)",
+    re.IGNORECASE,
+)
+#: Pattern of the meaning of any other view code, and the View Position for it.
 VIEWS = (
     (re.compile(r"postero-?anterior", re.IGNORECASE), "PA"),
     (re.compile(r"antero-?posterior", re.IGNORECASE), "AP"),
-    (re.compile(r"oblique", re.IGNORECASE), "OBLIQUE"),
     (re.compile(r"lateral", re.IGNORECASE), "LATERAL"),
 )
 #: Attributes that the rules of a department may test. They are not stored.
@@ -82,6 +88,9 @@ def view_position(dataset: Dataset) -> str:
         return position.upper()
     codes = elements.items(dataset, "ViewCodeSequence")
     meaning = elements.text(codes[0], "CodeMeaning") if codes else ""
+    # First, since an oblique view is also called postero-anterior or lateral.
+    if other := NOT_FRONTAL.search(meaning):
+        return other[0].replace("-", "").upper()  # a View Position (VR CS) has no hyphen
     return next((view for pattern, view in VIEWS if pattern.search(meaning)), "")
 
 

@@ -7,7 +7,7 @@ from pydicom.uid import UID
 
 from ml.errors import ImageError
 from ml.pictures.dicom import elements
-from ml.pictures.dicom.attributes import body_part, view_position
+from ml.pictures.dicom.attributes import NOT_FRONTAL, body_part, view_position
 from ml.pictures.formats.contents import check_single_picture, corrupt
 from ml.pictures.warnings import not_frontal_chest
 
@@ -73,6 +73,6 @@ def not_frontal_warnings(dataset: Dataset) -> list[dict[str, str]]:
     part, view = body_part(dataset), view_position(dataset)
     if OTHER_PARTS.search(part) and not CHEST.search(part):
         return [not_frontal_chest(f"it shows {part[:40]}, and not a chest")]
-    if OTHER_VIEWS.search(view):
+    if OTHER_VIEWS.search(view) or NOT_FRONTAL.search(view):
         return [not_frontal_chest(f"its view is {view[:40]}, which is not frontal")]
     return []

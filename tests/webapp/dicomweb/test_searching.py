@@ -1,6 +1,7 @@
 """QIDO-RS finds what the user may see, by the stored attributes."""
 
 from datetime import date
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydicom.uid import generate_uid
 from tests import dicomweb, modality
 from tests.webapp.clients import Client, token_headers
 from webapp.audit.models import Entry
+from webapp.dicom.models import Instance
 from webapp.dicom.web import matching
 from webapp.studies.models import Image
 
@@ -62,7 +64,8 @@ QUERIES = [
     "StudyDate=20240101-20240131", "StudyDate=-20240131", "StudyDate=202401", "StudyTime=1430",
     "StudyTime=1400-1500", "StudyTime=12-", "AccessionNumber=A-?", "ModalitiesInStudy=CR",
     f"StudyInstanceUID={modality.STUDY},1.2.3", f"StudyInstanceUID={modality.STUDY}%5C1.2.3", "PatientID=47*",
-    "PatientID=4711&AccessionNumber=&StudyDate=20240131-",
+    "PatientID=4711&AccessionNumber=&StudyDate=20240131-", "PatientName=**M*?*?*e**", "AccessionNumber=A-?*",
+    "AccessionNumber=?*?",
 ]  # fmt: skip
 
 
@@ -72,8 +75,24 @@ def test_attributes_are_compared_as_the_standard_says(scanner, stored):
 
 
 def test_query_values_are_matched_literally_except_for_wildcards(scanner, stored):
-    for query in ("PatientID=4.11*1", "PatientName=Mark%25*", "PatientID=.*", "AccessionNumber=a-1"):
+    for query in (
+        "PatientID=4.11*1",
+        "PatientName=Mark%25*",
+        "PatientID=.*",
+        "AccessionNumber=a-1",
+        "PatientID=47??*?",
+    ):
         assert uids(scanner.get(f"/dicomweb/studies?{query}")) == []
+
+
+def test_a_query_with_many_wildcards_does_not_hold_up_the_service(scanner, stored, problem):
+    """Python's regular expressions would take longer than anybody waits."""
+    Instance.objects.update(study_description="a" * 64)
+    begin = monotonic()
+    problem(scanner.get(f"/dicomweb/studies?StudyDescription={'*a' * 30}*b"), 400, "invalid_parameter")
+    for pattern in ("*" * 99 + "b", "*?" * 40 + "b", "*a*a*b"):
+        assert uids(scanner.get(f"/dicomweb/studies?StudyDescription={pattern}")) == []
+    assert monotonic() - begin < 5
 
 
 def test_series_and_instances_are_found_in_one_study_and_in_all_studies(scanner, stored):

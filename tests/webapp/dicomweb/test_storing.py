@@ -32,6 +32,7 @@ from worker.dicom import committing, contexts
 
 pytestmark = pytest.mark.django_db
 OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND, CLASS, SYNTAX = 0xA700, 0xA900, 0xC000, 0x0122, 0xC122
+COERCED = 0xB000
 
 
 def test_header_attributes_are_looked_up_by_tag_not_by_keyword(monkeypatch):
@@ -155,9 +156,11 @@ def test_instances_are_stored_unchanged_in_one_study(scanner, department, user, 
 
 def test_a_repeated_instance_is_stored_once_and_a_changed_one_separately(scanner):
     one = modality.image()
-    for number in (1, 1, 2):
-        dataset = one if number == 1 else modality.image(7, SOPInstanceUID=one.SOPInstanceUID)
-        assert dicomweb.store(scanner, dicomweb.body(dicomweb.file(dataset))).status_code == 200
+    changed = modality.image(7, SOPInstanceUID=one.SOPInstanceUID)
+    for dataset, status, warning in ((one, 200, 0), (one, 200, 0), (changed, 202, COERCED), (changed, 200, 0)):
+        answer = dicomweb.store(scanner, dicomweb.body(dicomweb.file(dataset)))
+        assert (answer.status_code, dicomweb.warnings(answer)) == (status, [warning])
+        assert dicomweb.reasons(answer) == []
     assert sorted(Image.objects.values_list("instance_uid", flat=True), key=bool) == [None, one.SOPInstanceUID]
 
 
@@ -169,6 +172,7 @@ def test_instances_sent_together_count_separately(scanner, department):
     files = [dicomweb.file(one) for one in (first, first, changed, *others)]
     answer = dicomweb.store(scanner, dicomweb.body(*files))
     assert (answer.status_code, dicomweb.reasons(answer)) == (202, [OUT_OF_RESOURCES] * 2)
+    assert dicomweb.warnings(answer) == [0, 0, COERCED, 0]
     assert Image.objects.count() == 3
     assert Image.objects.filter(instance_uid=None).count() == 1
     assert len(list(default_storage.walk("uploads"))) == 3

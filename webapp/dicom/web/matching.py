@@ -20,6 +20,9 @@ USUAL_RESULTS, MOST_RESULTS = 100, 1000
 MOST_OFFSET = 100_000
 #: Largest number of UIDs in a list, and of characters in a value.
 MOST_UIDS, LONGEST = 100, 100
+#: Largest number of ``*`` in a text. With each, a regular expression may take many times as long, and with SQLite it
+#: holds up the whole process.
+MOST_STARS = 3
 UID = r"[0-9][0-9.]{0,63}"
 
 
@@ -124,7 +127,7 @@ def _invalid(attribute: Attribute) -> Refused:
         "DA": "a date, such as 20240131, or two with a hyphen between them, one of which may be missing",
         "TM": "a time, such as 1430, or two with a hyphen between them, one of which may be missing",
         "IS": "a whole number",
-    }.get(attribute.vr, f"a text of at most {LONGEST} characters")
+    }.get(attribute.vr, f"a text of at most {LONGEST} characters and {MOST_STARS} asterisks")
     return Refused("invalid_parameter", f"{attribute.keyword} is {expected}.")
 
 
@@ -179,8 +182,12 @@ def _text(path: str, value: str, ignores_case: str = "") -> Q:
     if not re.search(r"[*?]", beginning):
         lookup = f"{ignores_case}exact" if beginning == value else f"{ignores_case}startswith"
         return Q(**{f"{path}__{lookup}": beginning})
-    wildcards = {"*": ".*", "?": "."}
-    pattern = "".join(wildcards.get(part) or re.escape(part) for part in re.split(r"([*?])", value))
+    literals, wildcards = re.split(r"[*?]+", value), re.findall(r"[*?]+", value)
+    if sum("*" in run for run in wildcards) > MOST_STARS:
+        raise ValueError
+    # Wildcards that follow each other become one piece, which is matched in one way only.
+    pieces = [f".{{{run.count('?')}{',' * ('*' in run)}}}" for run in wildcards]
+    pattern = "".join(re.escape(text) + piece for text, piece in zip(literals, [*pieces, ""], strict=True))
     return Q(**{f"{path}__{ignores_case}regex": f"^{pattern}$"})
 
 

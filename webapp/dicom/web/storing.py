@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 # Reasons of failures (PS3.18 I.2.2).
 OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 CLASS_NOT_SUPPORTED, SYNTAX_NOT_SUPPORTED, NOT_AUTHORIZED = 0x0122, 0xC122, 0x0124
+# Reason of a warning (PS3.18 I.2.1) for other content under a UID that is in use. None there names this. B000
+# (coercion) comes nearest: what is retrieved under the UID differs from what was sent. B006 (elements discarded) and
+# B007 (no match with the SOP class) would be wrong. 0111 (duplicate instance) is a failure: some senders send again.
+COERCED = 0xB000
 URGENT = ("STAT", "HIGH")
 
 
@@ -35,11 +39,13 @@ class Stored:
     Attributes:
         attributes: the attributes of its file, empty if it cannot be read.
         failure: the failure reason; 0 if there is none.
+        warning: the warning reason of a stored part; 0 if there is none.
         arrival: the image to save.
     """
 
     attributes: dict[str, Any]
     failure: int = 0
+    warning: int = 0
     arrival: Arrival | None = None
 
 
@@ -53,10 +59,10 @@ def store(identity: Identity, department: Department, parts: Sequence[multipart.
     for_rules = rules.IN_FILES if rules.lately(department) else ()
     outcomes = [_read(identity, peer, part, study, for_rules) for part in parts]
     if arrivals := [one.arrival for one in outcomes if one.arrival]:
-        failures = dict(zip(arrivals, _save(arrivals), strict=True))
+        reasons = dict(zip(arrivals, _save(arrivals), strict=True))
         for one in outcomes:
             if one.arrival:
-                one.failure = failures[one.arrival]
+                one.failure, one.warning = reasons[one.arrival]
     yield from outcomes
 
 
@@ -103,17 +109,17 @@ def _refusal(attributes: dict[str, Any], study: str) -> int:
     return 0 if attributes["transfer_syntax"] in SYNTAXES else SYNTAX_NOT_SUPPORTED
 
 
-def _save(arrivals: Sequence[Arrival]) -> list[int]:
-    """Save images. Return the failure reason of each; 0 if it is saved."""
+def _save(arrivals: Sequence[Arrival]) -> list[tuple[int, int]]:
+    """Save images. Return the reasons of the failure and of the warning of each; 0 if there is none."""
     try:
         outcomes = receive(arrivals)
     except (OSError, Error) as error:
         logger.error("instances cannot be stored: %s", type(error).__name__)
-        return [OUT_OF_RESOURCES] * len(arrivals)
-    return [_reason(outcome) for outcome in outcomes]
+        return [(OUT_OF_RESOURCES, 0)] * len(arrivals)
+    return [(_failure(outcome), COERCED if outcome is Outcome.CHANGED else 0) for outcome in outcomes]
 
 
-def _reason(outcome: Outcome | Exception) -> int:
+def _failure(outcome: Outcome | Exception) -> int:
     if isinstance(outcome, Outcome):
         return 0
     if not isinstance(outcome, Refused):

@@ -18,7 +18,7 @@ from webapp.refusals import Refused
 from webapp.studies.api.throttles import UploadThrottle
 
 #: Tags in responses.
-RETRIEVE_URL, CLASS, UID, REASON = "00081190", "00081150", "00081155", "00081197"
+RETRIEVE_URL, CLASS, UID, REASON, WARNING = "00081190", "00081150", "00081155", "00081197", "00081196"
 FAILED, REFERENCED, OTHER_FAILURES = "00081198", "00081199", "0008119A"
 NO_FUZZY = '299 pneumoqueue "There is no fuzzy matching. Values were compared as they are."'
 MORE = '299 pneumoqueue "There are more results. Please ask for the next ones with offset."'
@@ -64,7 +64,7 @@ class Stores(DicomWebView):
         if not stored:
             raise Refused("malformed_request", "The request contains no instance.")
         failed = sum(bool(one.failure) for one in stored)
-        status = 409 if failed == len(stored) else 202 if failed else 200
+        status = 409 if failed == len(stored) else 202 if failed or any(one.warning for one in stored) else 200
         return Response(self._store_response(stored), status=status, content_type=accepting.JSON)
 
     def _store_response(self, stored: list[storing.Stored]) -> dict[str, Any]:
@@ -77,6 +77,8 @@ class Stores(DicomWebView):
                 item[REASON] = element("US", one.failure)
             else:
                 item[RETRIEVE_URL] = element("UR", self.url(*(uids[f"{name}_uid"] for name in LEVELS)))
+            if one.warning:
+                item[WARNING] = element("US", one.warning)
             tag = REFERENCED if not one.failure else FAILED if uids else OTHER_FAILURES
             response.setdefault(tag, {"vr": "SQ", "Value": []})["Value"].append(item)
         studies = {one.attributes["study_uid"] for one in stored if not one.failure}
