@@ -119,6 +119,10 @@ def test_figures_out_of_bounds_are_named(changes: dict[str, Any], named: str) ->
     assert named in "".join(found)
 
 
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.long
 def test_ranges_that_change_the_readings_are_not_written(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,3 +145,9 @@ def test_ranges_that_change_the_readings_are_not_written(
     assert Bundle.read(target.path).meta[INT8] == written
     assert set(written["measured"]) == {"held out"}
     assert ENGINES["openvino"].runs(Bundle.read(target.path))
+    (target.path / "int8.npz").write_bytes(b"earlier ranges")
+    earlier = {file.name: file.read_bytes() for file in target.path.iterdir()}
+    monkeypatch.setattr(quantization, "measured", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quantization.write(target.path, tmp_path / "data")
+    assert {file.name: file.read_bytes() for file in target.path.iterdir()} == earlier
