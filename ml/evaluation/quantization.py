@@ -38,23 +38,29 @@ def write(model: Path, directory: Path, also: Sequence[Path] = (), files: Sequen
         on, and ``measured``, the comparison with float32.
 
     Raises:
-        ExportError: if the int8 network is not within :data:`MOST`. The bundle is then left unchanged.
+        ExportError: if the int8 network is not within :data:`MOST`. The bundle is then left unchanged, as after an
+            interruption.
     """
     bundle = Bundle.read(model)
-    text = (bundle.path / "bundle.json").read_text()
     samples = [sample for folder in (directory, *also) for sample in data.scan(folder)]
     training, held = data.split_as(bundle.meta["training"]["recipe"], samples)
     chosen = np.random.default_rng(0).permutation(len(training))[:IMAGES]
     spec = bundle.preprocessing
-    entry = put(bundle, ranges(bundle, np.stack([load_input(training[i].path, spec) for i in sorted(chosen)])))
-    entry["images"] = len(chosen)
+    largest = ranges(bundle, np.stack([load_input(training[i].path, spec) for i in sorted(chosen)]))
+    changed = [bundle.path / "bundle.json", bundle.path / openvino_engine.FILE]
+    before = {file: file.read_bytes() for file in changed if file.exists()}
     try:
+        entry = put(bundle, largest)
+        entry["images"] = len(chosen)
         entry["measured"] = measured(model, {"held out": [sample.path for sample in held], "originals": files})
-    except BaseException:
-        (bundle.path / "bundle.json").write_text(text)
-        (bundle.path / openvino_engine.FILE).unlink()
+        _describe(bundle, entry)
+    except BaseException:  # also if the user interrupts it
+        for file in changed:
+            if file in before:
+                file.write_bytes(before[file])
+            else:
+                file.unlink(missing_ok=True)
         raise
-    _describe(bundle, entry)
     return entry
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 #: Vector instructions, the widest first. The widest that a processor has decide which engine is the fastest.
 _INSTRUCTIONS = {"amx_tile": "AMX", "avx512f": "AVX-512", "avx2": "AVX2", "asimd": "Neon"}
+#: The files with a container's quota and period of processor time: version 2 of cgroups has both in one, version 1 not.
+_LIMITS = [["/sys/fs/cgroup/cpu.max"], [f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us" for name in ("quota", "period")]]
 
 
 def processor() -> str:
@@ -26,11 +28,14 @@ def processor() -> str:
 def cores() -> int:
     """The number of processors that this process may use, by its CPU affinity and its container's limit."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return min(allowed, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no cgroup, or no limit set
-        return allowed
+    for files in _LIMITS:
+        try:
+            quota, period = (int(number) for file in files for number in Path(file).read_text().split())
+        except (OSError, ValueError):  # no cgroup of this version, or no limit ("max")
+            continue
+        if quota > 0:  # -1 means no limit
+            allowed = min(allowed, math.ceil(quota / period))
+    return allowed
 
 
 def has_integers() -> bool:

@@ -228,13 +228,6 @@ def test_an_engine_is_measured_in_a_separate_process(random_bundle: Bundle, monk
     assert choice._measure(random_bundle, "mnn") == 0, "nor is one that does not finish"
 
 
-def test_the_processor_has_a_name_and_a_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine.processor()
-    assert machine.cores() >= 1
-    monkeypatch.setattr(Path, "read_text", lambda _: "50000 100000\n")
-    assert machine.cores() == 1, "a container with half a processor uses one thread"
-
-
 @pytest.mark.long
 def test_reading_loads_no_tensorflow(random_bundle: Bundle, tmp_path: Path) -> None:
     """The results also contain nothing that MNN's library prints."""

@@ -67,6 +67,34 @@ def test_a_batch_is_read_like_single_images(
         assert np.argmin(distances) == n
 
 
+@pytest.mark.long
+def test_fewer_images_than_threads_share_all_threads(
+    random_bundle: Bundle,
+    batch: np.ndarray,
+    ranges: dict[str, np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import openvino as ov
+
+    started: list[int] = []
+    start = ov.AsyncInferQueue.start_async
+
+    def start_async(queue: Any, inputs: Any, index: int) -> None:
+        started.append(index)
+        start(queue, inputs, index)
+
+    monkeypatch.setattr(ov.AsyncInferQueue, "start_async", start_async)
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    engine = engines.load(with_ranges(random_bundle, tmp_path / "made", ranges).path, "openvino")
+    few = engine.read(batch[:3])
+    assert not started
+    enough = engine.read(batch[:4])
+    assert started == [0, 1, 2, 3]
+    assert np.allclose(few.probabilities, enough.probabilities[:3], atol=1e-3)
+    assert np.corrcoef(few.features.ravel(), enough.features[:3].ravel())[0, 1] > 0.99
+
+
 def test_values_are_quantized_before_pooling() -> None:
     weights: dict[str, np.ndarray] = {}
     for layer, channels in zip(chain(*convolutions.BLOCKS), [3, *[1] * 12], strict=True):
@@ -119,6 +147,10 @@ def test_figures_out_of_bounds_are_named(changes: dict[str, Any], named: str) ->
     assert named in "".join(found)
 
 
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.long
 def test_ranges_that_change_the_readings_are_not_written(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,3 +173,9 @@ def test_ranges_that_change_the_readings_are_not_written(
     assert Bundle.read(target.path).meta[INT8] == written
     assert set(written["measured"]) == {"held out"}
     assert ENGINES["openvino"].runs(Bundle.read(target.path))
+    (target.path / "int8.npz").write_bytes(b"earlier ranges")
+    earlier = {file.name: file.read_bytes() for file in target.path.iterdir()}
+    monkeypatch.setattr(quantization, "measured", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quantization.write(target.path, tmp_path / "data")
+    assert {file.name: file.read_bytes() for file in target.path.iterdir()} == earlier

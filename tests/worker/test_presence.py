@@ -170,9 +170,13 @@ def test_a_child_takes_no_work_before_its_report_is_written(
     assert Worker.objects.ready().exists()
 
 
-@pytest.mark.parametrize("error", [BundleError("weights.npz is missing"), capacity.TooSlow("Reading takes 90 s.")])
+@pytest.mark.parametrize(
+    ("error", "traced"),
+    [(BundleError("weights.npz is missing"), False), (capacity.TooSlow("Reading takes 90 s."), False),
+     (RuntimeError("out of memory"), True)],
+)  # fmt: skip
 def test_a_child_that_cannot_read_logs_why_and_ends(
-    starts: Starts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+    starts: Starts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, traced: bool
 ) -> None:
     starts("infer")
 
@@ -186,6 +190,7 @@ def test_a_child_that_cannot_read_logs_why_and_ends(
         signals.worker_process_init.send(sender=None)
     assert stopped
     assert f"This worker cannot start: {error}" in caplog.text
+    assert ("Traceback" in caplog.text) == traced
     assert not Worker.objects.ready().exists()
 
 

@@ -45,9 +45,10 @@ def load_model(**_: Any) -> None:
     started = time.perf_counter()
     try:
         loaded = reader.load()
-    except (BundleError, EngineError, TooSlow) as error:
-        # The child takes no work: images wait, without using up an attempt.
-        logger.critical("This worker cannot start: %s", error)
+    except Exception as error:  # the engine's framework may raise anything
+        # The child takes no work: images wait, without using up an attempt. Celery would only log the error and go on.
+        expected = isinstance(error, BundleError | EngineError | TooSlow)
+        logger.critical("This worker cannot start: %s", error, exc_info=not expected)
         _stop_worker()
         sys.exit(2)
     logger.info(

@@ -34,11 +34,12 @@ class OpenVinoEngine(TrunkEngine):
 
     name, library, tolerance = "openvino", "OpenVINO", 0.1
     # Each thread computes one image at a time. If other programs delay a thread, the others wait only at the end.
-    together = 16
+    together = 16  # or the number of threads, if that is larger
 
     def _load(self, bundle: Bundle, weights: Mapping[str, Floats], threads: int) -> None:
         import openvino as ov
 
+        self._threads, self.together = threads, max(self.together, threads)
         balanced, ranges = balance(weights, load_ranges(bundle))
         model = graph(balanced, ranges)
         self._alone = compile_model(model, threads)
@@ -47,8 +48,10 @@ class OpenVinoEngine(TrunkEngine):
 
     def _last_map(self, batch: NDArray[np.uint8]) -> Floats:
         images = channels_first(batch, self._scaling)
-        if len(images) == 1:
-            return np.array(self._alone(images)[0], dtype=np.float32)
+        if len(images) < max(self._threads, 2):
+            # Some threads would have no image of their own, so all of them share one image after the other.
+            parts = [self._alone(images[index : index + 1])[0].copy() for index in range(len(images))]
+            return np.concatenate(parts).astype(np.float32, copy=False)
         maps: dict[int, Floats] = {}
 
         def keep(request: Any, index: int) -> None:
