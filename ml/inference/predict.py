@@ -31,8 +31,8 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
         model: the bundle's folder.
         files: files of any format that :func:`ml.pictures.decode.read` reads. A file that cannot be read, or that
             crashes its decoder, gets an ``error`` instead of a result; the other files are still read.
-        json_file: a file for the results as well, as ``[{"file", "probability", "label", "warnings"}, …]``. A
-            photograph of a film, and a file that says it is no frontal chest, have no label.
+        json_file: a file for the results as well, as ``[{"file", "probability", "label", "warnings"}, …]``. With
+            a warning of :data:`ml.pictures.warnings.NO_LABEL` there is no label, as in the service.
         heatmaps: a folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
             first file.
 

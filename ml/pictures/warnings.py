@@ -17,8 +17,10 @@ PHOTOGRAPH_OF_FILM = {
 }
 
 
-#: Warnings that suppress the label.
-NO_LABEL = ("photograph_of_film", "not_frontal_chest")
+#: Codes of the warnings that suppress the label, as in the service unless a department chooses otherwise.
+NO_LABEL = frozenset({
+    "not_chest_xray", "photograph_of_film", "not_frontal_chest", "age_outside_training", "view_not_frontal",
+})  # fmt: skip
 
 
 def not_frontal_chest(clause: str) -> dict[str, str]:

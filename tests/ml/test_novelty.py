@@ -327,6 +327,7 @@ def test_the_command_fits_measures_and_stores_the_check(
     assert status == 0
     [row] = json.loads(json_file.read_text())
     assert [warning["code"] for warning in row["warnings"]] == ["not_chest_xray"]
+    assert row["label"] is None
     assert 0 <= row["probability"] <= 1
     assert "not_chest_xray" in capsys.readouterr().out
     with Image.open(row["heatmap"]) as picture:

@@ -12,7 +12,9 @@ from ml import cli
 from ml.bundles.bundle import Bundle
 from ml.evaluation import bordered
 from ml.evaluation.photographed import photograph
+from ml.pictures.warnings import NO_LABEL
 from tests import synthetic
+from webapp.studies.choices import NOT_RELIABLE
 
 
 @pytest.fixture
@@ -57,6 +59,10 @@ def test_predict_reads_inside_a_border_and_gives_a_photograph_no_label(
         assert difference.getextrema()[1] <= 1, "an engine may round images of a batch differently"
         alpha.paste(0, (120, 40, 620, 440))
         assert alpha.getbbox() is None, "nothing lies on the border"
+
+
+def test_predict_and_the_service_give_no_label_with_the_same_warnings() -> None:
+    assert set(NOT_RELIABLE) == NO_LABEL
 
 
 @pytest.mark.long
