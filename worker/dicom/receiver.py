@@ -162,7 +162,7 @@ class Receiver:
         try:
             reasons = self._database.begin(commitments.reasons, peer.department, request.objects).result()
             response = committing.report(association, request, reasons)
-        except (Error, RuntimeError, ValueError) as error:
+        except (Error, OSError, RuntimeError, ValueError) as error:
             logger.warning(
                 "could not send the storage commitment to %s (%s); it has to request it again",
                 peer.ae_title,

@@ -154,16 +154,6 @@ def test_instances_are_stored_unchanged_in_one_study(scanner, department, user, 
     assert Entry.objects.filter(action="create", kind="studies.study", person="ada").count() == 1
 
 
-def test_a_repeated_instance_is_stored_once_and_a_changed_one_separately(scanner):
-    one = modality.image()
-    changed = modality.image(7, SOPInstanceUID=one.SOPInstanceUID)
-    for dataset, status, warning in ((one, 200, 0), (one, 200, 0), (changed, 202, COERCED), (changed, 200, 0)):
-        answer = dicomweb.store(scanner, dicomweb.body(dicomweb.file(dataset)))
-        assert (answer.status_code, dicomweb.warnings(answer)) == (status, [warning])
-        assert dicomweb.reasons(answer) == []
-    assert sorted(Image.objects.values_list("instance_uid", flat=True), key=bool) == [None, one.SOPInstanceUID]
-
-
 def test_instances_sent_together_count_separately(scanner, department):
     department.daily_images = 3
     department.save()

@@ -3,10 +3,13 @@ what senders sent.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from uuid import uuid4
 
 from webapp.departments.models import Department
 from webapp.dicom.models import Commitment, Destination, Instance
+from webapp.dicom.services import versions
 from webapp.dicom.services.destinations import COMMITMENT, DICOM
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
@@ -16,6 +19,8 @@ from webapp.studies.transactions import atomically
 NO_SUCH_INSTANCE, OTHER_CLASS = 0x0112, 0x0119
 #: Number of instances per query.
 CHUNK = 500
+#: Number of files that are looked for at the same time. With an object store each takes a request.
+THREADS = 16
 
 
 @atomically
@@ -65,12 +70,18 @@ def reasons(department: Department, objects: Sequence[Sequence[str]]) -> list[in
 
     Args:
         objects: the SOP Class UID and SOP Instance UID of each instance.
+
+    Raises:
+        OSError: the storage does not say whether a file exists.
     """
     classes: dict[str, set[str]] = {}
     for start in range(0, len(objects), CHUNK):
         uids = [uid for _, uid in objects[start : start + CHUNK]]
-        instances = Instance.objects.filter(instance_uid__in=uids, image__department=department).exclude(image__file="")
-        for uid, kind in instances.values_list("instance_uid", "class_uid"):
+        instances = Instance.objects.filter(instance_uid__in=uids, image__department=department)
+        rows = list(instances.values_list("instance_uid", "class_uid", "image__file", "image__error_code"))
+        with ThreadPoolExecutor(THREADS) as threads:
+            kept = list(threads.map(lambda row: versions.is_kept(*row[2:]), rows))
+        for uid, kind, *_ in compress(rows, kept):
             classes.setdefault(uid, set()).add(kind)
     return [_reason(kind, classes.get(uid)) for kind, uid in objects]
 

@@ -20,7 +20,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.dicom.models import Instance
-from webapp.dicom.services import instances, rules
+from webapp.dicom.services import instances, rules, versions
 from webapp.dicom.services.arrivals import Arrival, Failure, Outcome, grouped
 from webapp.observability import correlation
 from webapp.refusals import Refused
@@ -67,9 +67,10 @@ def receive(arrivals: Sequence[Arrival], send: Send | None = None) -> list[Outco
 
 
 def _received(arrivals: Sequence[Arrival], send: Send | None) -> list[Outcome]:
-    stored_hashes, known = _stored_before(arrivals)
+    before = versions.stored_of(arrivals)
     outcomes = dict.fromkeys(arrivals, Outcome.REPEATED)
-    if new := [one for one in arrivals if (one.instance, one.image.sha256) not in stored_hashes]:
+    if new := [one for one in arrivals if not versions.has(before.get(one.instance, ()), one)]:
+        lost = versions.lost_of(before, new)
         _apply_rules(new)
         for priority, department in {(one.image.priority, one.peer.department) for one in new}:
             pauses.refuse_if_drained(priority, department)
@@ -77,7 +78,7 @@ def _received(arrivals: Sequence[Arrival], send: Send | None) -> list[Outcome]:
             with media.batch():
                 for one in new:
                     one.store()
-            outcomes |= zip(new, _keep(new, known, send), strict=True)
+            outcomes |= zip(new, _keep(new, before, lost, send), strict=True)
     for one, outcome in outcomes.items():
         if outcome == Outcome.REPEATED:
             one.drop()
@@ -85,21 +86,6 @@ def _received(arrivals: Sequence[Arrival], send: Send | None) -> list[Outcome]:
             sender, log_fields = one.peer.ae_title or "DICOMweb", correlation.log_fields(one.image)
             logger.info("image %s came from %s: %s", one.image.pk, sender, outcome, extra=log_fields)
     return list(outcomes.values())
-
-
-def _stored_before(arrivals: Sequence[Arrival]) -> tuple[set[tuple[tuple[UUID, str], str]], set[tuple[UUID, str]]]:
-    """What is stored already of these instances: the hashes of their files, and which UIDs belong to an image."""
-    uids = {one.attributes["instance_uid"] for one in arrivals}
-    departments = {one.peer.department.pk for one in arrivals}
-    rows = Instance.objects.filter(instance_uid__in=uids, image__department__in=departments).values_list(
-        "image__department", "instance_uid", "image__sha256", "image__instance_uid"
-    )
-    contents, known = set(), set()
-    for department, uid, content, name in rows:
-        contents.add(((department, uid), content))
-        if name == uid:
-            known.add((department, uid))
-    return contents, known
 
 
 def _apply_rules(new: Sequence[Arrival]) -> None:
@@ -122,20 +108,27 @@ def _counted(new: Sequence[Arrival]) -> ExitStack:
 
 
 @atomically
-def _keep(new: Sequence[Arrival], known: set[tuple[UUID, str]], send: Send | None) -> list[Outcome]:
+def _keep(new: Sequence[Arrival], before: versions.Stored, lost: Sequence[UUID], send: Send | None) -> list[Outcome]:
     """Save the rows of images.
 
     Args:
-        known: the instances whose UID belonged to an image already.
+        before: the stored versions of their instances. None of the images is one of these.
+        lost: images that have the UID of one of their instances, but no file any more. They give up the UID, so that
+            DICOMweb finds the new image by it.
 
     Raises:
         IntegrityError: another transaction has saved an image with one of the UIDs since then.
     """
+    if lost:
+        Image.objects.filter(pk__in=lost).update(instance_uid=None)
     # Always in the same order, so that two transactions do not deadlock on their studies.
     by_study = sorted(grouped(new, lambda one: one.study).items())
     studies = {key: _open_study(group) for key, group in by_study}
     # Query again: another version of an image may have been saved while this waited for the study's lock.
-    contents, known = _stored_before(new) if known else (set(), set())
+    now = versions.stored_of(new) if before else {}
+    known = {instance for instance, found in now.items() if any(version.named for version in found)}
+    compared = {version.image for found in before.values() for version in found}
+    contents = {(key, one.sha256) for key, found in now.items() for one in found if one.image not in compared}
     outcomes, added = {}, []
     for one in new:
         if (one.instance, one.image.sha256) in contents:
