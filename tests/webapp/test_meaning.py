@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -148,7 +149,7 @@ def page(read: Callable[..., None], client: Any, pneumonia: float = 0.9, **field
 def words(html: str) -> str:
     """The section's text."""
     [section] = re.findall(r'<section class="meaning".*?</section>', html, re.DOTALL)
-    return " ".join(re.sub(r"<[^>]*>", "", section).split())
+    return unescape(" ".join(re.sub(r"<[^>]*>", "", section).split()))
 
 
 def areas(html: str) -> list[float]:

@@ -19,6 +19,7 @@ from webapp.dashboard.report import pdf
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Patient
+from webapp.studies.services import bundles
 
 pytestmark = pytest.mark.django_db
 
@@ -96,6 +97,21 @@ def test_a_report_of_an_unusable_result_has_neither_score_nor_heatmap(user_clien
     for text in ("%", "Orange", "Signs of", "children"):
         assert text not in found.text, text
     assert found.pictures == 1
+
+
+def test_a_report_says_what_the_predictive_value_assumes(user_client: Client, make: Any) -> None:
+    shares = {"images": 100, "unclear": 0.1}
+    answers = {
+        "pneumonia": {**shares, "positive": 0.88, "negative": 0.02},
+        "normal": {**shares, "positive": 0.02, "negative": 0.88},
+    }
+    bundles.keep("net-1.0.0", answers)
+    text = report(user_client, make()).text
+    for words in (
+        "Of 100 children with this answer", "This assumes that 20 of 100 X-rayed children have pneumonia.",
+        "measured on 200 X-rays from the hospital where it was trained. Elsewhere it is wrong more often.",
+    ):  # fmt: skip
+        assert words in text, words
 
 
 def test_a_report_names_the_patient_the_image_and_its_warnings(user_client: Client, make: Any, user: User) -> None:

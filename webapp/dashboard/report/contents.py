@@ -102,7 +102,7 @@ def _explained(image: Image, result: Reading) -> list[str]:
     if result.group == "negative":
         lines.append(gettext("It does not rule pneumonia out."))
     if explanation := meaning.meaning(image):
-        lines.append(explanation["sentence"])
+        lines += [explanation["sentence"], explanation["limits"]]
     return lines
 
 

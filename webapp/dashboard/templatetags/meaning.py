@@ -36,11 +36,8 @@ def meaning(image: Image) -> dict[str, Any]:
     sick, low, high = (round(100 * share) for share in (found.share, found.low, found.high))
     return {
         "meaning": found,
-        "prevalence": local,
-        "of_100": round(100 * local.share) or 1,
-        "department": image.department,
-        "calibrated": bool(result.calibration),
         "sentence": _sentence(found.share, low, high, image.department),
+        "limits": f"{_of_prevalence(local, image.department)} {_of_measuring(found, result, image.department)}",
         "sick": sick,
         # Where the children with pneumonia end: at x, in the row from y to below.
         "x": sick % IN_A_ROW * WIDE,
@@ -80,3 +77,39 @@ def _sentence(share: float, low: int, high: int, department: Department | None) 
     place = _(" in %(department)s") % {"department": department.name} if department else ""
     span = _(" (%(low)s to %(high)s)") % {"low": low, "high": high} if low < high else ""
     return sentence % {"here": place, "number": number, "range": span}
+
+
+def _of_prevalence(local: prevalence.Prevalence, department: Department | None) -> str:
+    """A sentence saying how frequent pneumonia is among the children, and how that is known."""
+    if local.verdicts:
+        sentence = _(
+            "In %(department)s about %(of_100)s of 100 X-rayed children have pneumonia, by the readers' verdicts on "
+            "%(verdicts)s of its latest images."
+        )
+    elif local.chosen:
+        sentence = _(
+            "In %(department)s %(of_100)s of 100 X-rayed children have pneumonia, as its managers have set it."
+        )
+    else:
+        sentence = _(
+            "This assumes that %(of_100)s of 100 X-rayed children have pneumonia. If it is rarer, fewer children with "
+            "this answer have it."
+        )
+    of_100 = round(100 * local.share) or 1
+    name = department.name if department else ""
+    return sentence % {"of_100": of_100, "department": name, "verdicts": local.verdicts}
+
+
+def _of_measuring(found: meanings.Meaning, result: Reading, department: Department | None) -> str:
+    """Sentences saying on which X-rays the model was measured, and that it is wrong more often on others."""
+    if result.calibration:
+        sentence = _(
+            "By %(images)s X-rays of %(department)s with readers' verdicts, on which it was calibrated; with other "
+            "children it may be wrong more often."
+        )
+    else:
+        sentence = _(
+            "The model was measured on %(images)s X-rays from the hospital where it was trained. Elsewhere it is wrong "
+            "more often. Its score is not such a number: a higher score only means stronger signs of pneumonia."
+        )
+    return sentence % {"images": found.images, "department": department.name if department else ""}
