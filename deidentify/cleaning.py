@@ -58,6 +58,11 @@ class Options:
         return (self.characteristics and tag in table.CHARACTERISTICS) or (self.device and tag in table.DEVICE)
 
 
+_DAY, _CLOCK = r"(\d{4})\.?(\d{2})\.?(\d{2})", r"\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d{1,6})?)?)?"
+#: What a value of each representation of dates and times looks like, as old files also write it. Nothing else is kept.
+TIMES = {"DA": f"{_DAY}(?P<time>)", "DT": rf"{_DAY}(?P<time>(?:{_CLOCK})?(?:[+-]\d{{4}})?)", "TM": _CLOCK}
+
+
 def pseudonym(key: bytes, kind: str, value: str) -> bytes:
     """32 bytes that stand for a value: always the same with one key, and nothing to be learnt from without it."""
     return hmac.digest(key, f"{kind}\0{value}".encode(), "sha256")
@@ -89,6 +94,7 @@ def clean(dataset: Dataset, key: bytes, options: Options, decode: Callable[[Data
         NotCleanedError: ``dicom_damaged``, ``burned_in_text`` where the file says that its pixels have text and no area
             is known, or ``pixels_compressed``.
     """
+    _drop_unreadable(dataset)
     if not dataset.get("SOPInstanceUID") or not dataset.get("SOPClassUID"):
         raise NotCleanedError("dicom_damaged", "The file names no SOP class or no SOP instance.")
     rectangles = [one for area in options.areas if area.fits(dataset) for one in area.rectangles]
@@ -126,48 +132,55 @@ class _Cleaner:
     shift: timedelta
 
     def clean(self, dataset: Dataset) -> None:
+        _drop_unreadable(dataset)
         for tag in list(dataset.keys()):
             action = table.action(tag)
             if tag.is_private or tag.element == 0 or not (action or dictionary_has_tag(tag)):
                 del dataset[tag]
-                continue
-            try:
-                element = dataset[tag]
-            except MemoryError:
-                raise
-            except Exception:  # noqa: BLE001  (pydicom raises any exception for a damaged element, of which nothing is kept)
-                del dataset[tag]
-                continue
-            self._act(dataset, element, None if self.options.keeps(tag) else action)
+            else:
+                self._act(dataset, dataset[tag], None if self.options.keeps(tag) else action)
 
     def _act(self, dataset: Dataset, element: DataElement, action: Action | None) -> None:
-        if self.options.dates and element.VR in ("DA", "DT", "TM") and element.tag not in table.OF_PATIENTS:
+        # Of the dictionary: a file may give a name or an address the representation of a time.
+        representation = _representation(element)
+        if self.options.dates and representation in TIMES and element.tag not in table.OF_PATIENTS:
             action = None
-            element.value = [self._moved(element.VR, one) for one in _several(element.value)]
+            moved = [self._moved(representation, one) for one in _several(element.value)]
+            dataset[element.tag] = DataElement(element.tag, representation, moved)
         if action in (None, Action.CLEAN) and element.VR == "SQ":
             for item in element.value:
                 self.clean(item)
         elif action is Action.UID:
             element.value = [new_uid(self.key, str(uid)) for uid in _several(element.value)]
-        elif action is Action.DUMMY and (representation := _representation(element)) in DUMMIES:
+        elif action is Action.DUMMY and representation in DUMMIES:
             dataset[element.tag] = DataElement(element.tag, representation, DUMMIES[representation])
         elif action is Action.EMPTY:
-            dataset[element.tag] = DataElement(element.tag, _representation(element), None)
+            dataset[element.tag] = DataElement(element.tag, representation, None)
         elif action is not None:
             # Also dummies of what no dummy stands for: bytes, and sequences, of which none is needed in an image.
             del dataset[element.tag]
 
     def _moved(self, representation: str, value: Any) -> str:
-        """A date that is earlier; a time as it is; nothing for what is no date."""
-        text = str(value or "").strip()
-        if representation == "TM":
-            return text
-        found = re.match(r"(\d{4})\.?(\d{2})\.?(\d{2})", text)
+        """A date that is earlier; a time as it is; nothing for what is neither."""
+        found = re.fullmatch(TIMES[representation], str(value or "").strip())
+        if not found or representation == "TM":
+            return found[0] if found else ""
         try:
-            moved = date(*map(int, found.groups())) - self.shift if found else None
+            moved = date(*map(int, found.groups()[:3])) - self.shift
         except (ValueError, OverflowError):
-            moved = None
-        return moved.isoformat().replace("-", "") + text[found.end() :] if moved and found else ""
+            return ""
+        return moved.isoformat().replace("-", "") + found["time"]
+
+
+def _drop_unreadable(dataset: Dataset) -> None:
+    """Delete the damaged elements of a data set."""
+    for tag in list(dataset.keys()):
+        try:
+            dataset[tag]
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  (pydicom raises any exception for a damaged element, of which nothing is kept)
+            del dataset[tag]
 
 
 def _several(value: Any) -> list[Any]:

@@ -8,6 +8,7 @@ import pytest
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as standard
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from deidentify.areas import Area
@@ -140,6 +141,45 @@ def test_dates_of_a_patient_shift_together_if_dates_are_kept():
     assert first.AcquisitionDateTime == f"{first.StudyDate}101500.5+0545"
     assert (first.StudyTime, first.PatientBirthDate, second.AcquisitionDate) == ("101500", "", "")
     assert cleaned(one).StudyDate == ""
+
+
+@pytest.mark.parametrize(
+    ("keyword", "representation", "value"),
+    [
+        ("PatientAddress", "TM", MARK),
+        ("OtherPatientNames", "DT", f"20200101{MARK}"),
+        ("StudyDate", "DA", f"20200101 {MARK}"),
+        ("StudyDate", "LO", MARK),
+        ("StudyTime", "TM", MARK),
+        ("AcquisitionDateTime", "DT", f"20200101{MARK}"),
+    ],
+)
+def test_a_text_in_place_of_a_date_is_not_kept(keyword, representation, value):
+    dataset = pydicom.dcmread(io.BytesIO(made()))
+    dataset[keyword] = DataElement(keyword, representation, value, validation_mode=pydicom.config.IGNORE)
+    clean(dataset, KEY, Options(dates=True))
+    assert MARK not in str(dataset)
+
+
+@pytest.mark.parametrize("time", ["10", "1011", "101112", "101112.123456", "10:11:12"])
+def test_a_time_is_kept_with_dates(time):
+    dataset = pydicom.dcmread(io.BytesIO(made()))
+    dataset["StudyTime"] = DataElement("StudyTime", "TM", time, validation_mode=pydicom.config.IGNORE)
+    clean(dataset, KEY, Options(dates=True))
+    assert str(dataset.StudyTime) == time
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "BurnedInAnnotation", "StudyInstanceUID", "SOPInstanceUID"])
+def test_a_damaged_element_does_not_end_an_export(keyword):
+    dataset = pydicom.dcmread(io.BytesIO(made()))
+    tag = pydicom.tag.Tag(keyword)
+    dataset[tag] = RawDataElement(tag, "FD", 3, b"abc", 0, False, True)
+    if keyword == "SOPInstanceUID":
+        with pytest.raises(NotCleanedError):
+            clean(dataset, KEY, BASIC)
+    else:
+        clean(dataset, KEY, BASIC)
+        assert dataset.PatientIdentityRemoved == "YES"
 
 
 def test_characteristics_and_device_are_kept_only_on_request():
