@@ -72,6 +72,7 @@ def test_other_attributes_become_plain_values() -> None:
     found = read(
         StudyDate="20240302", StudyTime="101530.25", SeriesNumber=3, PatientSex="f",
         PatientID="  P-1\0", AccessionNumber="A1", BodyPartExamined="chest", StudyInstanceUID="1.2.3",
+        SeriesDescription="Chest", Rows=1,
     )  # fmt: skip
     assert (found["study_date"], found["study_time"]) == (date(2024, 3, 2), time(10, 15, 30))
     assert (found["series_number"], found["instance_number"]) == (3, None)
@@ -79,6 +80,7 @@ def test_other_attributes_become_plain_values() -> None:
     assert dicom.attributes_of(dicom.parse(damaged, pixels=False))["series_number"] is None
     assert (found["patient_sex"], found["patient_identifier"]) == ("F", "P-1")
     assert (found["accession_number"], found["body_part"], found["study_uid"]) == ("A1", "CHEST", "1.2.3")
+    assert (found["rows"], found["number_of_frames"], found["series_description"]) == (1, None, "Chest")
     assert found["transfer_syntax"] == "1.2.840.10008.1.2.1"
     assert set(read(Modality=None)) == set(found), "the keys are always the same"
 

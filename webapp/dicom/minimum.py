@@ -19,6 +19,11 @@ OF_INSTANCES = {
     "accession_number": "finds the examination of an order",
     "series_number": "the order of series in a viewer",
     "instance_number": "the order of images in a viewer",
+    "series_description": "says in a viewer what a series shows",
+    "rows": "queries have to return it",
+    "columns": "queries have to return it",
+    "bits_allocated": "queries have to return it",
+    "number_of_frames": "queries have to return it",
 }
 #: Attributes of the patient, by their names in :func:`ml.pictures.dicom.attributes.attributes_of`.
 OF_PATIENTS = {

@@ -45,9 +45,10 @@ def attributes_of(dataset: Dataset) -> dict[str, Any]:
         Always the same keys. If the file lacks a value, texts are empty and other values are None: ``study_uid``,
         ``series_uid``, ``instance_uid``, ``class_uid``, ``transfer_syntax``, ``modality``, ``body_part``,
         ``view_position``, ``study_date``, ``study_time``, ``study_description``, ``accession_number``,
-        ``series_number``, ``instance_number``, ``patient_identifier``, ``patient_name``, ``patient_birth_date``,
-        ``patient_sex`` (``F``, ``M`` or ``O``), ``age`` (the patient's age in years when the X-ray was taken), and
-        ``for_rules`` (the texts of the attributes in :data:`FOR_RULES` that the file has).
+        ``series_number``, ``instance_number``, ``series_description``, ``rows``, ``columns``, ``bits_allocated``,
+        ``number_of_frames``, ``patient_identifier``, ``patient_name``, ``patient_birth_date``, ``patient_sex`` (``F``,
+        ``M`` or ``O``), ``age`` (the patient's age in years when the X-ray was taken), and ``for_rules`` (the texts of
+        the attributes in :data:`FOR_RULES` that the file has).
     """
     meta = getattr(dataset, "file_meta", None) or Dataset()
     sex = elements.text(dataset, "PatientSex").upper()
@@ -66,6 +67,11 @@ def attributes_of(dataset: Dataset) -> dict[str, Any]:
         "accession_number": elements.text(dataset, "AccessionNumber"),
         "series_number": _integer(dataset, "SeriesNumber"),
         "instance_number": _integer(dataset, "InstanceNumber"),
+        "series_description": elements.text(dataset, "SeriesDescription"),
+        "rows": _integer(dataset, "Rows"),
+        "columns": _integer(dataset, "Columns"),
+        "bits_allocated": _integer(dataset, "BitsAllocated"),
+        "number_of_frames": _integer(dataset, "NumberOfFrames"),
         "patient_identifier": elements.text(dataset, "PatientID"),
         "patient_name": patient_name(dataset),
         "patient_birth_date": elements.day(dataset, "PatientBirthDate"),

@@ -111,6 +111,27 @@ def test_series_and_instances_are_found_in_one_study_and_in_all_studies(scanner,
     assert everywhere.json()[0]["00100020"]["Value"] == ["0815"]
 
 
+def test_series_are_described_and_instances_have_their_size(scanner, stored):
+    described = modality.image(
+        5, StudyInstanceUID="2.25.98", SeriesInstanceUID="2.25.98.1", SeriesDescription="Thorax a.p.", NumberOfFrames=1
+    )
+    assert dicomweb.store(scanner, dicomweb.body(dicomweb.file(described))).status_code == 200
+    dicomweb.describe(list(Image.objects.order_by("created_at")[4:]))
+    [series] = scanner.get("/dicomweb/series?SeriesDescription=Thorax*").json()
+    assert series["0008103E"] == {"vr": "LO", "Value": ["Thorax a.p."]}
+    assert "00280010" not in series
+    size = ["00280008", "00280010", "00280011", "00280100"]
+    [instance] = scanner.get("/dicomweb/studies/2.25.98/instances?Rows=64&NumberOfFrames=1").json()
+    assert [instance[tag]["Value"] for tag in size] == [[1], [64], [64], [16]]
+    assert [instance[tag]["vr"] for tag in size] == ["IS", "US", "US", "US"]
+    assert scanner.get("/dicomweb/studies/2.25.98/instances?Columns=65").json() == []
+    for query in ("", "?includefield=all"):  # unknown values are omitted
+        [other] = scanner.get(f"/dicomweb/studies/{OTHER_STUDY}/series/{modality.STUDY}.1/instances{query}").json()
+        assert not {"0008103E", "00280008"} & other.keys()
+    [below] = scanner.get("/dicomweb/studies/2.25.98/series/2.25.98.1/instances?includefield=all").json()
+    assert below["00280100"]["Value"] == [16]
+
+
 def test_results_are_paged_and_say_if_there_are_more(scanner, stored, monkeypatch):
     both = uids(scanner.get("/dicomweb/studies"))
     assert sorted(both) == sorted([modality.STUDY, OTHER_STUDY])

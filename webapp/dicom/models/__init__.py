@@ -56,6 +56,11 @@ class Instance(models.Model):
     accession_number = models.CharField(max_length=16, blank=True)
     series_number = models.IntegerField(null=True, blank=True)
     instance_number = models.IntegerField(null=True, blank=True)
+    series_description = models.CharField(max_length=64, blank=True, default="", db_default="")
+    rows = models.IntegerField(null=True, blank=True)
+    columns = models.IntegerField(null=True, blank=True)
+    bits_allocated = models.IntegerField(null=True, blank=True)
+    number_of_frames = models.IntegerField(null=True, blank=True)
     calling_ae = models.CharField(
         max_length=16, blank=True, help_text="AE title that sent it; empty where it was uploaded"
     )

@@ -26,6 +26,7 @@ class Attribute:
         of_result: the lookup from an object made from a result; empty if such objects lack the attribute.
         level: the highest level at which it can be searched for.
         on_request: whether responses contain it only if ``includefield`` requests it.
+        if_known: whether responses contain it only if it has a value.
     """
 
     keyword: str
@@ -34,6 +35,7 @@ class Attribute:
     path: str
     level: str
     on_request: bool = False
+    if_known: bool = False
 
     @property
     def of_result(self) -> str:
@@ -49,6 +51,7 @@ ATTRIBUTES = (
     Attribute("Modality", "00080060", "CS", "instance__modality", SERIES),
     Attribute("ModalitiesInStudy", "00080061", "CS", "instance__modality", STUDY),
     Attribute("StudyDescription", "00081030", "LO", "instance__study_description", STUDY, on_request=True),
+    Attribute("SeriesDescription", "0008103E", "LO", "instance__series_description", SERIES, if_known=True),
     Attribute("PatientName", "00100010", "PN", "patient__name", STUDY),
     Attribute("PatientID", "00100020", "LO", "patient__identifier", STUDY),
     Attribute("PatientBirthDate", "00100030", "DA", "patient__birth_date", STUDY),
@@ -59,6 +62,10 @@ ATTRIBUTES = (
     Attribute("SeriesInstanceUID", "0020000E", "UI", "instance__series_uid", SERIES),
     Attribute("SeriesNumber", "00200011", "IS", "instance__series_number", SERIES),
     Attribute("InstanceNumber", "00200013", "IS", "instance__instance_number", INSTANCE),
+    Attribute("NumberOfFrames", "00280008", "IS", "instance__number_of_frames", INSTANCE, if_known=True),
+    Attribute("Rows", "00280010", "US", "instance__rows", INSTANCE, if_known=True),
+    Attribute("Columns", "00280011", "US", "instance__columns", INSTANCE, if_known=True),
+    Attribute("BitsAllocated", "00280100", "US", "instance__bits_allocated", INSTANCE, if_known=True),
 )
 #: Lookups of result objects for the attributes that differ from those of their image.
 OF_RESULTS = {
@@ -83,9 +90,10 @@ def of_levels(levels: Iterable[str], included: Iterable[Attribute] = ()) -> list
 
 
 def to_json(row: Row, attributes: Iterable[Attribute]) -> dict[str, Any]:
-    """Attributes as JSON. Unknown values are empty."""
+    """Attributes as JSON. Unknown values are empty, or omitted if the attribute is ``if_known``."""
     is_result = isinstance(row, ResultObject)
-    return {one.tag: element(one.vr, _value(row, one.of_result if is_result else one.path)) for one in attributes}
+    elements = ((one, element(one.vr, _value(row, one.of_result if is_result else one.path))) for one in attributes)
+    return {one.tag: found for one, found in elements if "Value" in found or not one.if_known}
 
 
 def _value(row: Any, path: str) -> Any:

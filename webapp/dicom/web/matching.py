@@ -127,6 +127,7 @@ def _invalid(attribute: Attribute) -> Refused:
         "DA": "a date, such as 20240131, or two with a hyphen between them, one of which may be missing",
         "TM": "a time, such as 1430, or two with a hyphen between them, one of which may be missing",
         "IS": "a whole number",
+        "US": "a whole number",
     }.get(attribute.vr, f"a text of at most {LONGEST} characters and {MOST_STARS} asterisks")
     return Refused("invalid_parameter", f"{attribute.keyword} is {expected}.")
 
@@ -200,6 +201,7 @@ def _name(path: str, value: str) -> Q:
 COMPARISONS: dict[str, Callable[[str, str], Q]] = {
     "UI": _uids,
     "IS": _integer,
+    "US": _integer,
     "DA": lambda path, value: _range(path, value, _day),
     "TM": lambda path, value: _range(path, value, _clock),
     "PN": _name,
