@@ -12,7 +12,7 @@ from webapp.dicom.models import Destination, Protocol, Revision, Sends
 from webapp.dicom.results import PICTURE, REJECTION, REPORT
 from webapp.dicom.services import commitments
 from webapp.dicom.services.destinations import COMMITMENT, ECHO
-from webapp.studies.outbox.models import Delivery
+from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.deliver.dicom import commitment, making, stow
 from worker.deliver.dicom.answers import check
@@ -33,7 +33,7 @@ def send(delivery: Delivery) -> str:
 
     Raises:
         NotDeliveredError: the objects or the request did not arrive.
-        ObsoleteError: the destination or the image was deleted.
+        ObsoleteError: the destination or the image was deleted, or the destination has a later result.
     """
     destination = Destination.objects.filter(pk=delivery.destination).first()
     if destination is None:
@@ -66,6 +66,10 @@ def _objects(delivery: Delivery, destination: Destination) -> list[Dataset]:
     revision = Revision.objects.select_related("image__instance").filter(pk=delivery.payload["revision"]).first()
     if revision is None:
         raise ObsoleteError("its image was deleted")
+    # Sent last, an earlier result would take the place of its correction.
+    same = Delivery.objects.filter(kind=delivery.kind, subject=delivery.subject, destination=delivery.destination)
+    if same.filter(state=State.DELIVERED, created_at__gt=delivery.created_at).exists():
+        raise ObsoleteError("a later result was delivered before it")
     sends = destination.sends
     objects = making.make(revision, reports=sends != Sends.PICTURE, pictures=sends != Sends.REPORT)
     if not objects:
