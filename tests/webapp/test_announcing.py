@@ -13,7 +13,8 @@ from webapp.accounts.identity import Identity
 from webapp.notifications import announcing, services
 from webapp.notifications import mail as mails
 from webapp.notifications.models import Channel, Event, Mailbox, News
-from webapp.studies.choices import Status
+from webapp.studies.choices import Status, WarningCode
+from webapp.studies.models import Reading
 from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from webapp.studies.services import failures
@@ -179,6 +180,17 @@ def test_a_department_is_notified_at_its_own_address(make_image, make_department
     [message] = outgoing.outbox
     assert message.to == ["chest@hospital.example"]
     assert "https://xray.example/departments/radiology/notifications/" in message.body
+
+
+@pytest.mark.parametrize(("language", "doubt"), [("en", "do not rely on its answer"), ("ne", "भरपर्दो छैन")])
+@pytest.mark.parametrize("codes", [[], [WarningCode.AGE_OUTSIDE_TRAINING]])
+def test_an_e_mail_about_an_unreliable_result_says_so(make_image, user, read, language, doubt, codes):
+    choose(user, (Event.POSITIVE, Channel.EMAIL), language=language)
+    image = make_image(Status.READY, owner=user)
+    read(image, pneumonia=0.9)
+    Reading.objects.update(warnings=[{"code": code} for code in codes])
+    deliver(), deliver()
+    assert (doubt in outgoing.outbox[0].body) == bool(codes)
 
 
 def test_no_e_mail_is_sent_without_a_mail_server(make_image, user, read, settings):

@@ -13,7 +13,7 @@ from webapp.departments.models import Department
 from webapp.notifications.models import Event, Language, Mailbox, Reader
 from webapp.notifications.subjects import Subject, may_know, subject_of
 from webapp.studies import progress
-from webapp.studies.models import Study
+from webapp.studies.models import Image, Study
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 
@@ -96,6 +96,7 @@ def _render(event: str, row: Subject, receiver: Receiver) -> tuple[str, str]:
         "url": f"{settings.PUBLIC_URL}/{path}",
         "choices_url": receiver.choices_url,
         "failures_url": f"{settings.PUBLIC_URL}/failures/",
+        "is_reliable": not isinstance(row, Image) or row.result is None or row.result.is_reliable,
         "progress": progress.current_progress(row) if isinstance(row, Study) else None,
     }
     template = f"notifications/mail/{receiver.language}/{TEMPLATES[Event(event)]}.txt"

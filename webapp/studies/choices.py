@@ -164,7 +164,7 @@ DOUBTS = {
     WarningCode.VIEW_NOT_FRONTAL: _("Not a frontal view"),
 }
 #: The threshold for bundles without an operating point "screening": for these, nobody has measured below which
-#: probability an image may be called negative. It is the lowest screening threshold of the bundles released so far.
+#: probability an image may be called negative. It does not change, because stored results were grouped with it.
 SCREENING_FLOOR = 0.2311
 
 

@@ -164,6 +164,21 @@ def test_a_refusal_is_reported_and_retried_if_that_may_help(dicom_image, destina
     assert receiver.last_outcome == row.last_error
 
 
+def test_a_result_is_not_sent_after_its_correction(dicom_image, destination, archive, reader):
+    destination(archive.port)
+    image = dicom_image()
+    announce(image)
+    archive.status = 0xC000
+    assert deliver() == {"delivered": 1, "failed": 1}
+    archive.status = 0
+    review(image, reader, "NORMAL")
+    assert set(deliver()) == {"delivered"}
+    assert archive.modalities() == ["SR", "KO"]
+    make_due()
+    assert deliver() == {"discarded": 1}
+    assert archive.modalities() == ["SR", "KO"]
+
+
 @pytest.mark.long
 def test_a_destination_that_takes_implicit_vr_only_gets_it(dicom_image, destination):
     with pacs.running(syntax=ImplicitVRLittleEndian) as old:

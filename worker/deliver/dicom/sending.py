@@ -11,7 +11,7 @@ from pynetdicom.association import Association
 from webapp.dicom.models import Destination, Protocol, Revision, Sends
 from webapp.dicom.results import PICTURE, REJECTION, REPORT
 from webapp.dicom.services import commitments
-from webapp.dicom.services.destinations import COMMITMENT, ECHO
+from webapp.dicom.services.destinations import COMMITMENT, ECHO, RESULT
 from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.deliver.dicom import commitment, making, stow
@@ -67,8 +67,11 @@ def _objects(delivery: Delivery, destination: Destination) -> list[Dataset]:
     if revision is None:
         raise ObsoleteError("its image was deleted")
     # Sent last, an earlier result would take the place of its correction.
-    same = Delivery.objects.filter(kind=delivery.kind, subject=delivery.subject, destination=delivery.destination)
-    if same.filter(state=State.DELIVERED, created_at__gt=delivery.created_at).exists():
+    later = Delivery.objects.filter(
+        kind=delivery.kind, subject=delivery.subject, destination=delivery.destination, payload__event=RESULT,
+        created_at__gt=delivery.created_at, state=State.DELIVERED,
+    )  # fmt: skip
+    if later.exists():
         raise ObsoleteError("a later result was delivered before it")
     sends = destination.sends
     objects = making.make(revision, reports=sends != Sends.PICTURE, pictures=sends != Sends.REPORT)
