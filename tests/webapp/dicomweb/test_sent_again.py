@@ -23,6 +23,20 @@ def test_a_repeated_instance_is_stored_once_and_a_changed_one_separately(scanner
     assert sorted(Image.objects.values_list("instance_uid", flat=True), key=bool) == [None, one.SOPInstanceUID]
 
 
+@pytest.mark.parametrize(("value", "images"), [(None, 1), (b"other", 2)])
+def test_an_instance_with_another_file_meta_information_is_not_stored_again(scanner, value, images):
+    one = modality.image(side=1024)
+    dicomweb.store(scanner, dicomweb.body(dicomweb.file(one)))
+    one.file_meta.ImplementationVersionName = "ANOTHER"
+    if value:
+        one.PixelData = one.PixelData[: -len(value)] + value
+    answer = dicomweb.store(scanner, dicomweb.body(dicomweb.file(one)))
+    assert dicomweb.warnings(answer) == [COERCED if value else 0]
+    assert Image.objects.count() == images
+    stored = default_storage.open(Image.objects.latest("created_at").file.name).read()
+    assert (stored == dicomweb.file(one)) == bool(value)
+
+
 def damage(image: Image) -> None:
     failures.fail(image.pk, "file_damaged", "The stored file is not what was uploaded.")
 
