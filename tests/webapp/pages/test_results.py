@@ -8,9 +8,9 @@ import pytest
 from django.test import Client
 
 from tests.webapp.pages.conftest import image, read
-from webapp.dashboard.templatetags import results
+from webapp.dashboard.templatetags import results, rows
 from webapp.studies.choices import group_of
-from webapp.studies.models import Image, Study
+from webapp.studies.models import Image, Reading, Study
 from webapp.studies.services.judging import outside_training
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +56,27 @@ def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> N
     html = browser.get(read_with_map(guest).get_absolute_url()).content.decode()
     assert "heatmap.png" not in html
     assert "Show what raised the score" not in html
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [
+        (0.4484, "44.8 %"),
+        (0.4487, "44.8 %"),
+        (0.4489, "44.9 %"),
+        (0.2225, "22.2 %"),
+        (0.2226, "22.3 %"),
+        (0.2, "20.0 %"),
+    ],
+)
+def test_a_score_is_not_rounded_up_to_a_bound(browser: Client, guest: UUID, probability: float, shown: str) -> None:
+    points = {"balanced": 0.4489, "screening": 0.2226}
+    xray = read(guest, probability=probability)
+    Reading.objects.update(threshold=0.4489, operating_points=points)
+    html = browser.get(xray.get_absolute_url()).content.decode()
+    assert f"<strong>{shown}</strong> model" in html
+    assert "Below 22.3 % no signs were found; from 44.9 % up" in html
+    assert rows.answer(Image.objects.get()).probability == shown
 
 
 UNUSABLE = "Probably not a usable chest X-ray"

@@ -79,7 +79,7 @@ def of(image: Image, identity: Identity) -> Contents:
 
 
 def _score(result: Reading) -> str:
-    return results.percent(result.probability or 0.0) if result.is_usable else ""
+    return results.score(result) if result.is_usable else ""
 
 
 def _explained(image: Image, result: Reading) -> list[str]:

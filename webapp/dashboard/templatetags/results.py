@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from math import floor
 from typing import Any
 
 from django import template
@@ -46,6 +47,16 @@ def percent(probability: float) -> str:
     if probability > 0.999:
         return "> 99.9 %"
     return f"{probability * 100:.1f} %"
+
+
+@register.filter
+def score(result: Reading) -> str:
+    """The model's score for pneumonia. A score that is below a bound is never rounded up to it."""
+    share = result.probability or 0.0
+    shown = percent(share)
+    if any(share < bound and shown == percent(bound) for bound in (result.unclear_from, result.positive_from)):
+        return f"{floor(share * 1000) / 10:.1f} %"
+    return shown
 
 
 @register.filter

@@ -10,7 +10,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext
 
 from webapp import addresses
-from webapp.dashboard.templatetags.results import percent, tone_of, words_of
+from webapp.dashboard.templatetags.results import score, tone_of, words_of
 from webapp.studies.models import Image
 
 register = template.Library()
@@ -35,8 +35,8 @@ class Answer:
 def answer(image: Image) -> Answer:
     """An image's result for a row. The reading is looked up only once."""
     reading = image.result
-    share = reading.probability if reading and reading.is_usable else None
-    return Answer(tone_of(image, reading), words_of(image, reading), "" if share is None else percent(share))
+    shown = score(reading) if reading and reading.is_usable and reading.probability is not None else ""
+    return Answer(tone_of(image, reading), words_of(image, reading), shown)
 
 
 @register.filter
