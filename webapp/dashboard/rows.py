@@ -17,7 +17,9 @@ def shown(images: Any, *related: str) -> Any:
         images: a queryset or the manager of a relation.
         related: the keys of :data:`NAMES` that the list shows too.
     """
-    readings = Reading.objects.only("image", "shadow", "state", "group", "probability", "warnings")
+    readings = Reading.objects.only(
+        "image", "shadow", "state", "group", "probability", "threshold", "operating_points", "warnings"
+    )
     rows = images.select_related(*related).only(
         "filename", "preview", "created_at", "status", "error_code", "error_detail", "stat", "group", "verdict",
         "verdict_kind", "stage", "reviewed", "width", "height",
