@@ -94,7 +94,10 @@ def clean(dataset: Dataset, key: bytes, options: Options, decode: Callable[[Data
         NotCleanedError: ``dicom_damaged``, ``burned_in_text`` where the file says that its pixels have text and no area
             is known, or ``pixels_compressed``.
     """
+    says = "BurnedInAnnotation" in dataset
     _drop_unreadable(dataset)
+    if says and "BurnedInAnnotation" not in dataset:
+        raise NotCleanedError("dicom_damaged", "Whether text is part of the picture cannot be read.")
     if not dataset.get("SOPInstanceUID") or not dataset.get("SOPClassUID"):
         raise NotCleanedError("dicom_damaged", "The file names no SOP class or no SOP instance.")
     rectangles = [one for area in options.areas if area.fits(dataset) for one in area.rectangles]
