@@ -15,7 +15,8 @@ from webapp.studies.choices import ResultGroup, ReviewStage
 OPEN = (ReviewStage.UNREAD, ReviewStage.SECOND, ReviewStage.DISAGREED)
 #: The open stages in which an image already has verdicts, possibly the reader's own.
 BEGUN = (ReviewStage.SECOND, ReviewStage.DISAGREED)
-#: Groups, the most suspicious first. Unusable images come before those without findings.
+#: Groups in the order of the list; within one, the score decides nothing. Unusable images come before those without
+#: findings.
 GROUPS = (ResultGroup.POSITIVE, ResultGroup.UNCLEAR, ResultGroup.UNUSABLE, ResultGroup.NEGATIVE)
 #: The sections in the order of the list. Reviewed images come last.
 SECTIONS: list[dict[str, Any]] = [

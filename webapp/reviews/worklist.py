@@ -1,4 +1,4 @@
-"""The worklist: images that a reader may review, STAT first, then the most suspicious.
+"""The worklist: images that a reader may review, STAT first, then by result group.
 
 It is divided into sections by stage, urgency and group; within a section, the oldest image comes first. An index has
 each section of an owner in this order. So a page is read by one short walk for each section and owner. Each statement

@@ -61,7 +61,7 @@ class WorklistPages(CursorPages):
 
 @extend_schema_view(get=extend_schema(parameters=[WorklistFilters]))
 class WorklistView(ListAPIView):
-    """Images that you may review and have not reviewed: STAT first, then the most suspicious, then the oldest."""
+    """Images that you may review and have not reviewed: STAT first, then by result group, then the oldest."""
 
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
