@@ -18,7 +18,7 @@ INTEGERS := $(shell grep -sqm1 -E 'avx512_vnni|avx_vnni|amx_int8' /proc/cpuinfo 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp $(if $(filter keras,$(ENGINE)),$(VENV)/training.stamp) $(if $(or $(INTEGERS),$(filter openvino,$(ENGINE))),$(VENV)/integers.stamp) ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DICOM_PORT, DATA_DIR, ADMIN_PASSWORD, ENGINE)
+run: $(VENV)/run.stamp $(if $(GPU_DEVICES),$(VENV)/gpu.stamp,$(if $(filter keras,$(ENGINE)),$(VENV)/training.stamp)) $(if $(or $(INTEGERS),$(filter openvino,$(ENGINE))),$(VENV)/integers.stamp) ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DICOM_PORT, DATA_DIR, ADMIN_PASSWORD, ENGINE, GPU_DEVICES)
 	@exec $(BIN)/python -m compose.local.run
 
 training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and what else `python -m ml` needs to train and to measure

@@ -33,6 +33,7 @@ class Config:
         metrics_port: TCP port of the ingest worker's own metrics. The next ports are for the other workers, the
             infer worker first. None to show all metrics through the web process.
         dicom_port: TCP port that scanners send to by DICOM, at the same address as the pages; None for no listener.
+        gpu_devices: the GPUs that get an infer worker each, by the numbers of nvidia-smi; empty for one infer worker.
         certificate: the hospital's own certificate, with its chain; None to make one if one is needed.
         certificate_key: the private key of that certificate.
     """
@@ -43,6 +44,7 @@ class Config:
     host: str = "127.0.0.1"
     metrics_port: int | None = None
     dicom_port: int | None = None
+    gpu_devices: tuple[int, ...] = ()
     certificate: Path | None = None
     certificate_key: Path | None = None
 
@@ -109,8 +111,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
     """Read the installation that `environ` describes.
 
     Raises:
-        ConfigError: a port is not a port number, two ports are equal, a folder's name cannot be used, or a certificate
-            is given without its key or a key without its certificate.
+        ConfigError: a port is not a port number, two ports are equal, GPU_DEVICES is no list of numbers, a folder's
+            name cannot be used, or a certificate is given without its key or a key without its certificate.
     """
     config = Config(
         data_dir=Path(environ.get("DATA_DIR") or ROOT / "var").expanduser().resolve(),
@@ -119,6 +121,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
         flower_port=_port(environ, "FLOWER_PORT", 5555),
         metrics_port=_port(environ, "METRICS_PORT", 0) if environ.get("METRICS_PORT") else None,
         dicom_port=_port(environ, "DICOM_PORT", 0) if environ.get("DICOM_PORT") else None,
+        gpu_devices=_gpus(environ.get("GPU_DEVICES") or ""),
         certificate=_file(environ, "CERTIFICATE"),
         certificate_key=_file(environ, "CERTIFICATE_KEY"),
     )
@@ -154,6 +157,17 @@ def is_loopback(host: str) -> bool:
 
 def _file(environ: Mapping[str, str], name: str) -> Path | None:
     return Path(environ[name]).expanduser().resolve() if environ.get(name) else None
+
+
+def _gpus(text: str) -> tuple[int, ...]:
+    numbers = [number.strip() for number in text.split(",")] if text else []
+    gpus = tuple(int(number) for number in numbers if number.isascii() and number.isdigit())
+    if len(set(gpus)) < len(numbers):
+        raise ConfigError(
+            f"GPU_DEVICES={text} is no list of GPUs; use the numbers of nvidia-smi with commas between them, such as "
+            "0,1."
+        )
+    return gpus
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

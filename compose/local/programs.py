@@ -40,12 +40,9 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     # processors; more of them would slow down the web processes, and so the next uploads.
     preparing = min(2, (os.cpu_count() or 1) // 2) or 1
     bulk_queues = "control,unpack,ingest.bulk"
-    infer_queues = "infer.interactive,infer.bulk"
     # On the same processors, accepting uploads goes before preparing, which goes before reading; with equal priority
     # they would slow each other down. Preparing in bulk goes last: it only has to keep ahead of reading.
     middle_priority, low_priority, lowest_priority = (["nice", "-n", level] for level in ("5", "10", "19"))
-    # Each batch reads all weights from end to end, which is faster with large memory pages.
-    large_pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     return [
         Program("redis", [str(redis_server), str(redis_conf_path(config))], priority=10),
         Program(
@@ -65,13 +62,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "bulk", **_metrics(config, 3)},
         ),
-        Program(
-            "infer",
-            [*low_priority, *worker, "--hostname=infer@%h", f"--queues={infer_queues}", "--concurrency=1"],
-            priority=20,
-            stop_seconds=30,
-            environment={"PNEUMOQUEUE_ROLE": "infer", **large_pages, **_metrics(config, 1)},
-        ),
+        *_infer(config, [*low_priority, *worker]),
         *(_listener(config) if config.dicom_port else ()),
         # A separate worker, so that a slow receiver does not delay images.
         Program(
@@ -108,6 +99,36 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             environment=domain_only,
         ),
     ]
+
+
+def _infer(config: Config, worker: list[str]) -> list[Program]:
+    """The infer worker, or one for each GPU."""
+    # Each batch reads all weights from end to end, which is faster with large memory pages.
+    shared = {"PNEUMOQUEUE_ROLE": "infer", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    workers = {f"infer{gpu}": _on_gpu(gpu) for gpu in config.gpu_devices} or {"infer": {}}
+    # The ports after the first worker's belong to other roles.
+    ports = (1, *range(5, 4 + len(workers)))
+    return [
+        Program(
+            name,
+            [*worker, f"--hostname={name}@%h", "--queues=infer.interactive,infer.bulk", "--concurrency=1"],
+            priority=20,
+            stop_seconds=30,
+            environment={**shared, "PNEUMOQUEUE_WORKER": name, **device, **_metrics(config, port)},
+        )
+        for (name, device), port in zip(workers.items(), ports, strict=True)
+    ]
+
+
+def _on_gpu(number: int) -> dict[str, str]:
+    """The environment of a worker that sees one GPU only."""
+    return {
+        # By default CUDA numbers the fastest GPU first, and nvidia-smi by the slots.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": str(number),
+        # Otherwise TensorFlow takes the GPU's whole memory at its start.
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    }
 
 
 def _listener(config: Config) -> list[Program]:

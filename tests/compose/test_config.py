@@ -72,6 +72,18 @@ def test_the_dicom_port_is_optional() -> None:
     assert configuration.read({"DICOM_PORT": "11112"}).dicom_port == 11112
 
 
+def test_gpus_are_named_by_their_numbers() -> None:
+    assert configuration.read({"GPU_DEVICES": ""}).gpu_devices == ()
+    assert configuration.read({"GPU_DEVICES": "2"}).gpu_devices == (2,)
+    assert configuration.read({"GPU_DEVICES": "0, 1"}).gpu_devices == (0, 1)
+
+
+@pytest.mark.parametrize("text", ["all", "0,", "0 1", "-1", "1,1", "٣"])
+def test_a_wrong_list_of_gpus_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=f"^GPU_DEVICES={text} is no list of GPUs"):
+        configuration.read({"GPU_DEVICES": text})
+
+
 @pytest.mark.parametrize("folder", ["/data/#1", "/data/a;b", '/data/"new"'])
 def test_folder_names_that_supervisord_cannot_handle_are_refused(folder: str) -> None:
     with pytest.raises(ConfigError, match=r"^DATA_DIR is /data/.*choose one without"):

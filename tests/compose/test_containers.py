@@ -38,7 +38,7 @@ def example() -> dict[str, str]:
 def test_every_service_has_limits_a_bounded_log_and_no_extra_rights(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["mem_limit"], name
-        assert service.get("cpus") or name == "worker-infer-gpu", name
+        assert service.get("cpus") or name.startswith("worker-infer-gpu"), name
         assert service["logging"]["options"]["max-size"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -53,6 +53,34 @@ def test_servers_have_health_checks_and_start_after_their_dependencies(services:
         assert conditions["migrate"] == "service_completed_successfully", name
         assert conditions["db"] == conditions["redis"] == "service_healthy", name
     assert services["migrate"]["restart"] == "no"
+
+
+def test_each_gpu_service_has_a_gpu_and_a_profile_of_its_own(services: dict[str, Any]) -> None:
+    gpus = {name: service for name, service in services.items() if name.startswith("worker-infer-gpu")}
+    ids = [service["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"] for service in gpus.values()]
+    assert ids == [["0"], ["1"], ["2"], ["3"]]
+    assert [service["profiles"] for service in gpus.values()] == [["gpu"], ["gpu-1"], ["gpu-2"], ["gpu-3"]]
+    first = gpus["worker-infer-gpu"]
+    for service in gpus.values():
+        assert {**service, "deploy": first["deploy"], "profiles": first["profiles"]} == first
+    [prometheus] = [
+        job["dns_sd_configs"][0]["names"]
+        for job in yaml.safe_load((ROOT / "compose" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+        if job["job_name"] == "worker-infer"
+    ]
+    assert set(prometheus) == {"worker-infer", *gpus}
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="there is no docker-compose")
+def test_docker_compose_reads_the_file_with_every_profile() -> None:
+    profiles = sorted(set(re.findall(r"profiles: \[(.*)\]", COMPOSE)))
+    environment = {"PATH": os.environ["PATH"], "COMPOSE_PROFILES": ",".join(profiles),
+                   "SECRET_KEY": "a", "POSTGRES_PASSWORD": "b", "REDIS_PASSWORD": "c"}  # fmt: skip
+    done = subprocess.run(
+        ["docker-compose", "--file", "docker-compose.yml", "config", "--quiet"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_secret_has_a_default() -> None:

@@ -115,6 +115,24 @@ def test_every_queue_has_a_worker(children: dict[str, Program], settings: object
     assert all(word in stack for name in ("ingest", "bulk") for word in children[name].command if "--queues" in word)
 
 
+def test_each_gpu_has_an_infer_worker_that_sees_no_other(config: Config, children: dict[str, Program]) -> None:
+    found = programs.programs(replace(config, gpu_devices=(0, 2), metrics_port=9101), Path("redis-server"))
+    workers = [program for program in found if program.environment.get("PNEUMOQUEUE_ROLE") == "infer"]
+    assert [worker.name for worker in workers] == ["infer0", "infer2"]
+    for worker, gpu, port in zip(workers, ("0", "2"), ("9102", "9106"), strict=True):
+        # Celery and the metrics tell workers apart by these names.
+        assert f"--hostname={worker.name}@%h" in worker.command
+        assert worker.environment["PNEUMOQUEUE_WORKER"] == worker.name
+        assert worker.environment["CUDA_VISIBLE_DEVICES"] == gpu
+        assert worker.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+        assert worker.environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+        assert worker.environment["METRICS_PORT"] == port
+        others = [word for word in worker.command if not word.startswith("--hostname")]
+        assert others == [word for word in children["infer"].command if not word.startswith("--hostname")]
+    assert "--hostname=infer@%h" in children["infer"].command
+    assert "CUDA_VISIBLE_DEVICES" not in children["infer"].environment
+
+
 def test_one_worker_prepares_only_interactive_images(children: dict[str, Program]) -> None:
     assert "--queues=ingest.interactive" in children["ingest"].command
 

@@ -115,6 +115,14 @@ def test_a_parent_serves_the_counts_of_its_children_even_if_they_were_killed(tmp
     assert list(tmp_path.iterdir()) == [], "the folder is deleted with the parent"
 
 
+def test_workers_of_one_role_that_share_a_folder_have_their_own_files(tmp_path: Path) -> None:
+    shared = {"METRICS_PORT": str(free_ports(1)[0]), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    for worker in ("infer0", "infer1"):
+        run_parent(tmp_path, PNEUMOQUEUE_WORKER=worker, **shared)
+    counters = sorted(file.name for file in tmp_path.glob("counter_*"))
+    assert counters == [f"counter_infer{number}-{process}.db" for number in "01" for process in ("0", "parent")]
+
+
 def test_a_taken_port_does_not_stop_a_worker(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
                                              tmp_path: Path) -> None:  # fmt: skip
     from worker.process import exposition

@@ -24,7 +24,9 @@ logger = logging.getLogger(__name__)
 DIRECTORY, PORT = "PROMETHEUS_MULTIPROC_DIR", "METRICS_PORT"
 
 _role = os.environ.get("PNEUMOQUEUE_ROLE", "worker")
-_identity = f"{_role}-parent"
+#: Differs between workers of one role that share the folder.
+_worker = os.environ.get("PNEUMOQUEUE_WORKER", _role)
+_identity = f"{_worker}-parent"
 _server: WSGIServer | None = None
 
 
@@ -53,7 +55,7 @@ def enter_child(place: int) -> None:
     global _identity, _server
     from worker.process import metrics
 
-    _identity = f"{_role}-{place}"
+    _identity = f"{_worker}-{place}"
     if _server:
         # Only the parent answers; a child that outlives it must not hold its port.
         _server.socket.close()
