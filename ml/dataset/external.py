@@ -31,18 +31,25 @@ class Chest:
         source: the collection that the image comes from.
         quality: who labelled the image: ``expert``, ``case-level`` or ``text-mined``.
         stated: the label in the index, reliable or not.
+        age: in years; None if unknown.
+        sex: as in the index.
+        view: as in the index: ``AP`` or ``PA``.
     """
 
     sample: Sample
     source: str
     quality: str
     stated: str
+    age: float | None = None
+    sex: str = ""
+    view: str = ""
 
 
 def read(directory: Path) -> list[Chest]:
     """Read the rows of ``directory/index.csv``.
 
-    The columns are ``file``, ``source``, ``label``, ``label_quality`` and ``patient``; others are ignored.
+    The columns are ``file``, ``source``, ``label``, ``label_quality`` and ``patient``. ``age_years``, ``sex`` and
+    ``view`` may be there; others are ignored.
 
     Raises:
         ValueError: a column is missing.
@@ -64,8 +71,17 @@ def read(directory: Path) -> list[Chest]:
         if label == 1 and quality == FROM_REPORTS:
             label = UNKNOWN
         patient = f"{row['source']}:{row['patient'].strip() or path.stem}"
-        chests.append(Chest(Sample(path, label, patient), row["source"], quality, stated))
+        age, sex, view = ((row.get(name) or "").strip() for name in ("age_years", "sex", "view"))
+        sample = Sample(path, label, patient)
+        chests.append(Chest(sample, row["source"], quality, stated, _years(age), sex, view))
     return chests
+
+
+def _years(age: str) -> float | None:
+    try:
+        return float(age)
+    except ValueError:
+        return None  # no training needs the age, so an odd one is no reason to refuse the index
 
 
 def split(chests: Iterable[Chest], fold: int | None, seed: int) -> tuple[list[Chest], list[Chest]]:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from ml.bundles.bundle import Bundle
-from ml.evaluation import card_elsewhere, card_origin
+from ml.evaluation import card_elsewhere, card_groups, card_origin
 
 FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc")
 HEADINGS = ("accuracy", "precision", "recall", "specificity", "F1", "ROC AUC")
@@ -24,6 +24,8 @@ def text(bundle: Bundle) -> str:
         _points(bundle),
         "## What it is for, and not for",
         INTENDED.format(ages=f"{'mostly ' * adults}from children aged one to five{' only' * (not adults)}"),
+        card_groups.carried(meta),
+        *card_groups.text(meta),
         *card_origin.text(meta),
         "## How good it is",
         HOW.format(point=held_out["at"], threshold=bundle.threshold),

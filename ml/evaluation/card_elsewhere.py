@@ -18,7 +18,7 @@ def text(meta: dict[str, Any]) -> list[str]:
 def _folds(folds: dict[str, Any] | None) -> list[str]:
     if not folds:
         return []
-    rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in folds["figures"].items())
+    rows = "\n".join(f"| {name} | {value:.3f}{_interval(folds, name)} |" for name, value in folds["figures"].items())
     return [
         f"This network has learnt from other hospitals' chests. So these figures are those of {folds['trainings']} "
         "trainings of the same recipe, each of which was asked about patients, and a block of normals, that it had not "
@@ -28,6 +28,11 @@ def _folds(folds: dict[str, Any] | None) -> list[str]:
         *_doubts(folds),
         *[OF_TRAININGS] * ("coverage" in folds),
     ]
+
+
+def _interval(folds: dict[str, Any], name: str) -> str:
+    measured = folds.get("intervals", {}).get(name)
+    return " ({:.3f}–{:.3f}), {} images".format(*measured["interval"], measured["images"]) if measured else ""
 
 
 def _measured_elsewhere(figures: dict[str, Any] | None) -> list[str]:

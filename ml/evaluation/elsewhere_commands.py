@@ -34,6 +34,12 @@ def add(commands: Any) -> None:
     elsewhere.add_argument("--external", type=Path, required=True, help="other hospitals' chests, with an index.csv")
     elsewhere.set_defaults(run=_elsewhere)
 
+    groups = commands.add_parser(
+        "groups", parents=[common], help="write into a bundle its figures by groups of patients, and draw its failures"
+    )
+    groups.add_argument("--external", type=Path, required=True, help="other hospitals' chests, with an index.csv")
+    groups.set_defaults(run=_groups)
+
 
 def _novelty(arguments: argparse.Namespace) -> None:
     from ml.evaluation.novelty_pictures import Pictures
@@ -53,5 +59,11 @@ def _laterals(arguments: argparse.Namespace) -> None:
 
 def _elsewhere(arguments: argparse.Namespace) -> None:
     from ml.evaluation.elsewhere_report import report
+
+    report(arguments.model, arguments.data, arguments.external, also=arguments.also)
+
+
+def _groups(arguments: argparse.Namespace) -> None:
+    from ml.evaluation.groups_report import report
 
     report(arguments.model, arguments.data, arguments.external, also=arguments.also)

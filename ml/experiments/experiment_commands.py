@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
 
     folds = commands.add_parser("folds", help="the figures of a recipe from its trainings of the fold blocks")
     folds.add_argument("--model", type=Path, help="a bundle of the same recipe to write them into, with its card")
+    folds.add_argument("--external", type=Path, help="the other hospitals' chests, for intervals and subgroups")
     folds.add_argument("works", type=Path, nargs="+", metavar="WORK", help="the --work of each seed's training")
     folds.set_defaults(run=_folds)
 
@@ -75,7 +76,8 @@ def _count(text: str) -> int:
 
 def _folds(arguments: argparse.Namespace) -> None:
     from ml.bundles.bundle import Bundle
-    from ml.evaluation import card
+    from ml.dataset import external
+    from ml.evaluation import card, folds_intervals
     from ml.experiments import folds, folds_figures
 
     answers = [folds.load(work) for work in arguments.works]
@@ -84,6 +86,10 @@ def _folds(arguments: argparse.Namespace) -> None:
         bundle = Bundle.read(arguments.model)
         figures = {name: value for name, value in folds_figures.figures(answers).items() if not math.isnan(value)}
         entry = {"trainings": len(answers), "figures": figures, **folds_figures.doubts(answers)}
+        if arguments.external:
+            chests = external.read(arguments.external)
+            entry["intervals"] = folds_intervals.intervals(figures, chests)
+            entry["groups"] = folds_figures.by_group(answers, chests)
         (bundle.path / "bundle.json").write_text(json.dumps({**bundle.meta, "folds": entry}, indent=2) + "\n")
         card.refresh(Bundle.read(arguments.model))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.dataset import external
-from ml.evaluation import elsewhere, robustness
+from ml.evaluation import elsewhere, groups, robustness
 from ml.evaluation.elsewhere import Chests
 from ml.evaluation.elsewhere_report import NIH, part
 from ml.experiments.folds import BLOCK, OWN, Answers
@@ -99,6 +99,24 @@ def doubts(folds: Sequence[Answers]) -> dict[str, Any]:
             if name in parts and (result := elsewhere.calibrated(parts[name], threshold))
         },
     }
+
+
+def by_group(folds: Sequence[Answers], chests: Sequence[external.Chest]) -> dict[str, Any]:
+    """The figures of other hospitals by source, age, sex and view, each training at its own threshold.
+
+    Raises:
+        ValueError: if the answers are not for these chests.
+    """
+    known = {(chest.source, chest.sample.path.name): chest for chest in chests}
+    asked, scores = [], []
+    for fold in folds:
+        other = ~np.isin(fold.origin, (OWN, BLOCK))
+        asked += list(zip(fold.origin[other].tolist(), fold.name[other].tolist(), strict=True))
+        scores.append(fold.score[other] - _threshold(fold))
+    if missing := set(asked) - set(known):
+        raise ValueError(f"the index lacks {len(missing)} of the chests that the trainings were asked about")
+    read = [known[key] for key in asked]
+    return groups.figures(read, _probability(np.concatenate(scores)), {"own threshold": 0.5})
 
 
 def _pool(folds: Sequence[Answers]) -> Answers:

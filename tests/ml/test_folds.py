@@ -94,6 +94,29 @@ def test_doubts_do_not_depend_on_a_shift_of_a_trainings_scores(monkeypatch: pyte
     assert equal["calibrated"][NIH]["50"]["ece"][0] < 0.15
 
 
+def test_groups_are_measured_with_each_trainings_own_threshold() -> None:
+    shifted = many(2, 5.0)
+    chests = [
+        external.Chest(data.Sample(Path(name), truth, patient), NIH, external.EXPERT, "normal", sex="F")
+        for name, truth, patient, origin in zip(
+            shifted.name.tolist(),
+            shifted.truth.tolist(),
+            shifted.patient.tolist(),
+            shifted.origin.tolist(),
+            strict=True,
+        )
+        if origin == NIH
+    ]
+    women = folds_figures.by_group([shifted], chests)["subgroups"][NIH]["sex"]["female"]
+    stated = folds_figures.figures([shifted])
+    point = women["points"]["own threshold"]
+    assert point["recall"][0] == stated["NIH, experts, sensitivity at own threshold"]
+    assert point["specificity"][0] == stated["NIH, experts, specificity at own threshold"]
+    assert women["roc_auc"][0] == pytest.approx(stated["NIH, experts, AUC"])
+    with pytest.raises(ValueError, match="the index lacks 119 of the chests"):
+        folds_figures.by_group([shifted], chests[:1])
+
+
 def test_a_networks_answers_are_saved_and_loaded(xrays: Path, tmp_path: Path) -> None:
     samples = data.scan(xrays)
     recipe = Recipe(preprocessing=Preprocessing(size=64), held_out=0.5, seed=1)
