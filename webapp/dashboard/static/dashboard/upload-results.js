@@ -3,11 +3,20 @@
 import { say } from "./upload-words.js";
 
 const FINAL = ["succeeded", "failed", "cancelled"];
-// The names of the groups, and of warnings that make a result unreliable, the first one that applies.
-const { groups: GROUPS, doubts: DOUBTS } = JSON.parse(document.getElementById("result-words").textContent);
+// The names of the groups, of warnings that make a result unreliable, the first one that applies, and of verdicts.
+const WORDS = JSON.parse(document.getElementById("result-words").textContent);
+const { groups: GROUPS, doubts: DOUBTS } = WORDS;
 
-// What a result is called, as the pages do it.
-export function wordsOf({ result_group: group, warnings }) {
+// A result as the lists of the pages show it: the readers' verdict or, without one, the model's answer.
+export function answerOf(job) {
+  const probability = job.result_group === "unusable" ? null : job.probability;
+  if (!job.verdict) return { tone: job.reliable ? job.result_group : "unusable", words: modelWords(job), probability };
+  const kind = job.verdict_kind ? `, ${WORDS.kinds[job.verdict_kind]}` : "";
+  // The number stays the model's, and says so.
+  return { tone: job.final_group, words: WORDS.verdicts[job.verdict] + kind, of: WORDS.model, probability };
+}
+
+function modelWords({ result_group: group, warnings }) {
   const codes = warnings.map((warning) => warning.code);
   const doubt = Object.keys(DOUBTS).find((code) => codes.includes(code));
   if (!doubt) return GROUPS[group];
@@ -34,6 +43,6 @@ export async function follow(job, row) {
       pause = Math.min(pause * 2, 15000);
     }
   }
-  if (job.status === "succeeded") row.result(job, wordsOf(job));
+  if (job.status === "succeeded") row.result(answerOf(job));
   else row.fail(job.error?.detail ?? say("is_cancelled"));
 }

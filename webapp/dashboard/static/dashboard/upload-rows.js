@@ -37,14 +37,14 @@ export class Row {
     this.label.replaceChildren(link);
   }
 
-  result(job, words, before = "") {
+  result({ tone, words, of = "", probability }, before = "") {
     const tag = document.createElement("span");
-    tag.className = `tag ${job.reliable ? job.result_group : "unusable"}`;
+    tag.className = `tag ${tone}`;
     tag.textContent = words;
     const figure = document.createElement("strong");
-    figure.textContent = percent(job.probability);
+    figure.textContent = probability === null ? "" : percent(probability);
     this.bar.value = 100;
-    this.text.replaceChildren(before, tag, ...(job.result_group === "unusable" ? [] : [" ", figure]));
+    this.text.replaceChildren(before, tag, ...(probability === null ? [] : [of ? ` ${of} ` : " ", figure]));
     this.item.classList.add("done");
     this.#announce();
   }
