@@ -12,7 +12,9 @@ from django.utils import translation
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.harness import open_modules
+from webapp.dashboard.templatetags.results import score
 from webapp.dashboard.upload_words import RESULT_WORDS, WORDS
+from webapp.studies.models import Reading
 
 pytestmark = pytest.mark.browser
 
@@ -21,9 +23,27 @@ SHOW = """async ([job, before]) => {
     const [{ Row }, { answerOf }] = await Promise.all(["rows", "results"].map((name) => import(`/upload-${name}.js`)));
     new Row("a.jpeg").result(answerOf(job), before);
 }"""
+SCORES = """async (jobs) => {
+    const { scoreOf } = await import("/upload-results.js");
+    return jobs.map(scoreOf);
+}"""
+#: Scores around bounds, at halves between two printed values, and at the ends.
+PROBABILITIES = (
+    0.0, 0.0004, 0.0007, 0.00099999, 0.001, 0.0115, 0.0625, 0.2225, 0.2226, 0.23105, 0.2311, 0.4484, 0.4485, 0.4487,
+    0.4489, 0.448899999, 0.4512, 0.4513, 0.98765, 0.99895, 0.999, 0.9993, 0.9995, 1.0,
+    *(number / 977 for number in range(977)),
+)  # fmt: skip
+POINTS: tuple[dict[str, float], ...] = (
+    {"balanced": 0.4489, "screening": 0.2226},
+    {"balanced": 0.4513, "screening": 0.0007},
+    {"balanced": 0.9995, "screening": 0.001},
+    {"balanced": 0.2},
+    {},
+)
 JOB = {
     "probability": 0.031, "result_group": "negative", "reliable": True, "warnings": [], "verdict": None,
-    "verdict_kind": None, "final_group": "negative",
+    "verdict_kind": None, "final_group": "negative", "threshold": 0.4489,
+    "readings": [{"operating_points": {"balanced": 0.4489, "screening": 0.2226}}],
 }  # fmt: skip
 OVERRULED = {**JOB, "verdict": "PNEUMONIA", "verdict_kind": "bacterial", "final_group": "positive"}
 UNUSABLE = [{"code": "not_chest_xray", "detail": "It does not look like a chest X-ray."}]
@@ -87,3 +107,20 @@ def test_a_verdict_is_shown_in_the_readers_language(page: Page) -> None:
         expected = f"{words['verdicts']['PNEUMONIA']}, {words['kinds']['bacterial']} {words['model']} 3.1 %"
     assert "Pneumonia" not in expected
     expect(page.locator(".upload-state")).to_have_text(expected)
+
+
+def test_a_row_and_a_page_write_the_same_score(page: Page) -> None:
+    show(page, JOB)
+    readings = [
+        Reading(probability=probability, threshold=0.4489, operating_points=points)
+        for points in POINTS
+        for probability in PROBABILITIES
+    ]
+    jobs = [
+        {
+            "probability": reading.probability, "threshold": reading.threshold,
+            "readings": [{"operating_points": reading.operating_points}],
+        }
+        for reading in readings
+    ]  # fmt: skip
+    assert page.evaluate(SCORES, jobs) == [score(reading) for reading in readings]
