@@ -177,11 +177,20 @@ def test_the_page_shows_the_meaning_in_words_and_as_a_hundred_children(
     assert "style=" not in html, "the content security policy forbids inline styles"
 
 
-def test_a_share_is_never_shown_as_none_or_all(client, read):
-    bundles.keep(BUNDLE, {**ANSWERS, "pneumonia": {**ANSWERS["pneumonia"], "negative": 0.0001}})
-    assert "fewer than 1 has pneumonia" in words(page(read, client, 0.1))
-    bundles.keep(BUNDLE, {**ANSWERS, "normal": {**ANSWERS["normal"], "positive": 0.00001}})
-    assert "more than 99 have pneumonia" in words(page(read, client, 0.9))
+@pytest.mark.parametrize(
+    ("share", "low", "high", "number", "span"),
+    [
+        (0.0021, 0.0004, 0.0121, "fewer than 1 has pneumonia", " (<1 to 1)"),
+        (0.0021, 0.0004, 0.0041, "fewer than 1 has pneumonia", ""),
+        (0.005, 0.0004, 0.0121, "fewer than 1 has pneumonia", " (<1 to 1)"),
+        (0.995, 0.985, 0.9989, "more than 99 have pneumonia", " (98 to >99)"),
+    ],
+)
+def test_a_share_is_never_shown_as_none_or_all(client, read, measured, monkeypatch, share, low, high, number, span):
+    monkeypatch.setattr(meaning, "of_answer", lambda *_: meaning.Meaning(share, low, high, 500))
+    html = page(read, client)
+    assert f"Of 100 children with this answer, {number}{span}." in words(html)
+    assert f'aria-label="100 children, of whom {number}"' in html
 
 
 def test_the_page_says_where_the_prevalence_comes_from(user, department, read, measured):

@@ -89,6 +89,12 @@ def test_a_report_of_a_usable_result_has_its_score_heatmap_and_model(
     assert ("does not rule pneumonia out" in found.text) is (pneumonia == 0.05)
 
 
+def test_a_report_writes_the_bounds_with_as_many_decimals_as_the_score(user_client: Client, make: Any) -> None:
+    found = report(user_client, make(0.4998))
+    for text in ("49.98 % model's score", "Below 20.00 % no signs were found; from 50.00 %", "balanced, from 50.00 %"):
+        assert text in found.text, text
+
+
 def test_a_report_of_an_unusable_result_has_neither_score_nor_heatmap(user_client: Client, make: Any) -> None:
     detail = "This does not look like a chest X-ray."
     found = report(user_client, make(0.87, [{"code": "not_chest_xray", "detail": detail}]))

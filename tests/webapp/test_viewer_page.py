@@ -102,6 +102,16 @@ def test_earlier_images_of_the_patient_are_listed_newest_first(browser: Client, 
     assert re.search(r"data-words=\"Earlier: \d+ \w+ \d{4}, Signs of pneumonia, 90.0 %\"", html)
 
 
+def test_the_score_of_an_earlier_image_with_a_verdict_is_marked_as_the_models(
+    browser: Client, make: Any, patient: Patient
+) -> None:
+    image, old = (make(days, patient=patient) for days in (5, 9))
+    Image.objects.filter(pk=old.pk).update(verdict="NORMAL", group="negative")
+    html = page(browser, image.get_absolute_url())
+    assert '<span class="tag negative">Normal</span> <span class="muted">model</span> <strong>90.0 %</strong>' in html
+    assert re.search(r"data-words=\"Earlier: \d+ \w+ \d{4}, Normal, model 90.0 %\"", html)
+
+
 @pytest.mark.skipif(connection.vendor == "mysql", reason="tests/plans.py does not read the plans of MySQL")
 def test_earlier_images_are_found_by_an_index(browser: Client, make: Any, patient: Patient) -> None:
     image, *_ = (make(days, patient=patient) for days in (5, 9, 20))

@@ -2,6 +2,18 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from webapp.studies.choices import DOUBTS, SCREENING_FLOOR, PneumoniaKind, ResultGroup, Verdict
+
+#: The words of a result, and a bound of bundles that have none.
+RESULT_WORDS = {
+    "groups": dict(ResultGroup.choices),
+    "doubts": {str(code): words for code, words in DOUBTS.items()},
+    "verdicts": dict(Verdict.choices),
+    "kinds": dict(PneumoniaKind.choices),
+    "model": _("model"),
+    "floor": SCREENING_FLOOR,
+}
+#: Everything else that the scripts say.
 WORDS = {
     # how much and how long
     "seconds": _("{n} seconds"),

@@ -23,7 +23,7 @@ from webapp.audit.services import record
 from webapp.dashboard import attributes, priors
 from webapp.dashboard.forms import VerdictForm
 from webapp.dashboard.identity import viewer
-from webapp.dashboard.upload_words import WORDS
+from webapp.dashboard.upload_words import RESULT_WORDS, WORDS
 from webapp.departments import permissions
 from webapp.departments.access import department_for
 from webapp.http import problems
@@ -36,7 +36,6 @@ from webapp.reviews.models import Opening
 from webapp.storage.folder import StorageUnavailable
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api.throttles import UploadThrottle
-from webapp.studies.choices import DOUBTS, ResultGroup
 from webapp.studies.files import manifests, signatures
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.particulars import OLDEST
@@ -46,8 +45,6 @@ from webapp.studies.waiting import ImageState, until_changed
 
 #: Validates the upload form's field for an age.
 AGE = forms.FloatField(required=False, min_value=0, max_value=OLDEST)
-#: Texts of results, for the script that shows them.
-RESULT_WORDS = {"groups": dict(ResultGroup.choices), "doubts": {str(code): words for code, words in DOUBTS.items()}}
 RECENT = 12
 PAGE = 50
 

@@ -2,13 +2,14 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 from uuid import UUID
 
 import pytest
 from django.test import Client
 
 from tests.webapp.pages.conftest import image, read
-from webapp.dashboard.templatetags import results, rows
+from webapp.dashboard.templatetags import results, rows, scale
 from webapp.studies.choices import group_of
 from webapp.studies.models import Image, Reading, Study
 from webapp.studies.services.judging import outside_training
@@ -59,23 +60,37 @@ def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> N
 
 
 @pytest.mark.parametrize(
-    ("probability", "shown"),
+    ("probability", "bounds", "shown", "unclear", "positive"),
     [
-        (0.4484, "44.8 %"),
-        (0.4487, "44.8 %"),
-        (0.4489, "44.9 %"),
-        (0.2225, "22.2 %"),
-        (0.2226, "22.3 %"),
-        (0.2, "20.0 %"),
+        (0.4484, (0.2226, 0.4489), "44.8 %", "22.3 %", "44.9 %"),
+        (0.4487, (0.2226, 0.4489), "44.87 %", "22.26 %", "44.89 %"),
+        (0.4489, (0.2226, 0.4489), "44.9 %", "22.3 %", "44.9 %"),
+        (0.2225, (0.2226, 0.4489), "22.25 %", "22.26 %", "44.89 %"),
+        (0.2226, (0.2226, 0.4489), "22.3 %", "22.3 %", "44.9 %"),
+        (0.23105, (0.2311, 0.4489), "23.105 %", "23.110 %", "44.890 %"),
+        (0.4512, (0.2226, 0.4513), "45.12 %", "22.26 %", "45.13 %"),
+        (0.0004, (0.0007, 0.4489), "0.04 %", "0.07 %", "44.89 %"),
+        (0.0004, (0.001, 0.4489), "< 0.1 %", "0.1 %", "44.9 %"),
+        (0.9993, (0.4489, 0.9995), "99.93 %", "44.89 %", "99.95 %"),
     ],
 )
-def test_a_score_is_not_rounded_up_to_a_bound(browser: Client, guest: UUID, probability: float, shown: str) -> None:
-    points = {"balanced": 0.4489, "screening": 0.2226}
+def test_a_score_does_not_look_like_a_bound_that_it_is_below(
+    browser: Client,
+    guest: UUID,
+    probability: float,
+    bounds: tuple[float, float],
+    shown: str,
+    unclear: str,
+    positive: str,
+) -> None:
+    points = dict(zip(("screening", "balanced"), bounds, strict=True))
     xray = read(guest, probability=probability)
-    Reading.objects.update(threshold=0.4489, operating_points=points)
-    html = browser.get(xray.get_absolute_url()).content.decode()
+    Reading.objects.update(threshold=points["balanced"], operating_points=points)
+    html = unescape(browser.get(xray.get_absolute_url()).content.decode())
     assert f"<strong>{shown}</strong> model" in html
-    assert "Below 22.3 % no signs were found; from 44.9 % up" in html
+    assert f"Score {shown}, unclear from {unclear}, signs of pneumonia from {positive}" in html
+    assert f"signs from {positive}</text>" in html
+    assert f"Below {unclear} no signs were found; from {positive} up" in html
     assert rows.answer(Image.objects.get()).probability == shown
 
 
@@ -167,8 +182,8 @@ def test_a_probability_is_never_0_or_100_percent(probability: float, text: str) 
 
 
 def test_the_parts_of_the_scale_add_up_and_its_text_stays_inside() -> None:
-    assert float(results.on_scale(0.3)) + float(results.beyond(0.3)) == results.SCALE
-    assert 0 < float(results.on_scale_text(0.0)) < float(results.on_scale_text(1.0)) < results.SCALE
+    assert float(scale.on_scale(0.3)) + float(scale.beyond(0.3)) == scale.SCALE
+    assert 0 < float(scale.on_scale_text(0.0)) < float(scale.on_scale_text(1.0)) < scale.SCALE
 
 
 def test_time_in_both_queues_is_added_up(guest: UUID) -> None:

@@ -93,7 +93,7 @@ def _explained(image: Image, result: Reading) -> list[str]:
         return [words % values]
     if not result.is_usable:
         return [str(NOT_SHOWN)]
-    unclear, positive = results.percent(result.unclear_from), results.percent(result.positive_from)
+    unclear, positive = (results.like_score(bound, result) for bound in (result.unclear_from, result.positive_from))
     bounds = gettext(
         "Below %(unclear)s no signs were found; from %(positive)s up there are signs of pneumonia; between them the "
         "model does not decide, and the image should be read first."
@@ -110,7 +110,9 @@ def _facts(image: Image, result: Reading) -> list[tuple[str, str]]:
     patient = image.patient
     threshold = ""
     if result.is_usable and result.threshold:
-        threshold = ", " + gettext("from %(threshold)s up") % {"threshold": results.percent(result.threshold)}
+        threshold = ", " + gettext("from %(threshold)s up") % {
+            "threshold": results.like_score(result.threshold, result)
+        }
     facts = [
         (
             gettext("Patient"),

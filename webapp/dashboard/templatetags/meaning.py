@@ -33,10 +33,10 @@ def meaning(image: Image) -> dict[str, Any]:
     found = meanings.of_answer(_answers(result), result.group, local.share)
     if found is None:
         return {}
-    sick, low, high = (round(100 * share) for share in (found.share, found.low, found.high))
+    sick = round(100 * found.share)
     return {
         "meaning": found,
-        "sentence": _sentence(found.share, low, high, image.department),
+        "sentence": _sentence(found, image.department),
         "limits": f"{_of_prevalence(local, image.department)} {_of_measuring(found, result, image.department)}",
         "sick": sick,
         # Where the children with pneumonia end: at x, in the row from y to below.
@@ -61,12 +61,18 @@ def _of_bundle(name: str) -> dict[str, Any]:
     return bundle.answers if bundle else {}
 
 
-def _sentence(share: float, low: int, high: int, department: Department | None) -> str:
-    """A sentence saying how many of 100 children have pneumonia. It never says 0 or 100."""
+def _of_100(share: float) -> str:
+    """A share as a number of 100 children, never 0 or 100."""
     number = round(100 * share)
-    if share < 0.005:
+    return {0: "<1", 100: ">99"}.get(number, str(number))
+
+
+def _sentence(found: meanings.Meaning, department: Department | None) -> str:
+    """A sentence saying how many of 100 children have pneumonia. It never says 0 or 100."""
+    number = round(100 * found.share)
+    if number == 0:
         sentence = _("Of 100 children with this answer%(here)s, fewer than 1 has pneumonia%(range)s.")
-    elif share > 0.995:
+    elif number == 100:
         sentence = _("Of 100 children with this answer%(here)s, more than 99 have pneumonia%(range)s.")
     else:
         sentence = ngettext(
@@ -75,7 +81,8 @@ def _sentence(share: float, low: int, high: int, department: Department | None) 
             number,
         )
     place = _(" in %(department)s") % {"department": department.name} if department else ""
-    span = _(" (%(low)s to %(high)s)") % {"low": low, "high": high} if low < high else ""
+    low, high = _of_100(found.low), _of_100(found.high)
+    span = _(" (%(low)s to %(high)s)") % {"low": low, "high": high} if low != high else ""
     return sentence % {"here": place, "number": number, "range": span}
 
 

@@ -18,8 +18,8 @@ from webapp.studies.progress import Place, Progress
 
 register = template.Library()
 
-#: Width of the scale's drawing, in its own units.
-SCALE = 400
+#: The most decimals of a score.
+MOST_DECIMALS = 9
 STEPS = {
     "queued": _("Received, waiting to be prepared"),
     "ready": _("Prepared, waiting for the model"),
@@ -40,53 +40,45 @@ def has_more_pixels(image: Image) -> bool:
 
 
 @register.filter
-def percent(probability: float) -> str:
-    """A probability in percent with one decimal. It is never shown as 0 or 100."""
-    if probability < 0.001:
-        return "< 0.1 %"
-    if probability > 0.999:
-        return "> 99.9 %"
-    return f"{probability * 100:.1f} %"
+def percent(probability: float, decimals: int = 1) -> str:
+    """A probability in percent. It is never shown as 0 or 100."""
+    steps = 10 ** (decimals + 2)
+    if probability < 1 / steps:
+        return f"< {100 / steps:.{decimals}f} %"
+    if probability > 1 - 1 / steps:
+        return f"> {100 - 100 / steps:.{decimals}f} %"
+    # Half a step is rounded up, as in upload-results.js. Python's own rounding and JavaScript's differ there.
+    return f"{floor(probability * steps + 0.5) * 100 / steps:.{decimals}f} %"
 
 
 @register.filter
 def score(result: Reading) -> str:
-    """The model's score for pneumonia. A score that is below a bound is never rounded up to it."""
+    """The model's score for pneumonia."""
+    return percent(result.probability or 0.0, _decimals(result))
+
+
+@register.filter
+def like_score(bound: float, result: Reading) -> str:
+    """A bound in percent, with as many decimals as the score beside it."""
+    return percent(bound, _decimals(result))
+
+
+def _decimals(result: Reading) -> int:
+    """As many decimals as are needed to tell a score from each bound that it is below. The same rule is in
+    upload-results.js.
+    """
     share = result.probability or 0.0
-    shown = percent(share)
-    if any(share < bound and shown == percent(bound) for bound in (result.unclear_from, result.positive_from)):
-        return f"{floor(share * 1000) / 10:.1f} %"
-    return shown
+    above = [bound for bound in (result.unclear_from, result.positive_from) if share < bound]
+    for decimals in range(1, MOST_DECIMALS):
+        if all(percent(bound, decimals) != percent(share, decimals) for bound in above):
+            return decimals
+    return MOST_DECIMALS
 
 
 @register.filter
 def whole_percent(share: float) -> str:
     """A share in whole percent."""
     return f"{share:.0%}".replace("%", " %")
-
-
-@register.filter
-def on_scale(probability: float) -> str:
-    """A probability's position on the scale."""
-    return f"{probability * SCALE:.1f}"
-
-
-@register.filter
-def on_scale_text(probability: float) -> str:
-    """The centre of a label on the scale, so that the label stays inside the drawing."""
-    return f"{min(max(probability * SCALE, 55), SCALE - 55):.1f}"
-
-
-@register.filter
-def beyond(probability: float) -> str:
-    """The width of the scale from a probability to its end."""
-    return f"{(1 - probability) * SCALE:.1f}"
-
-
-@register.filter
-def unclear_width(reading: Reading) -> str:
-    """The width of the unclear part of the scale, between negative and positive."""
-    return f"{(reading.positive_from - reading.unclear_from) * SCALE:.1f}"
 
 
 @register.filter

@@ -3,15 +3,41 @@
 import { say } from "./upload-words.js";
 
 const FINAL = ["succeeded", "failed", "cancelled"];
-// The names of the groups, and of warnings that make a result unreliable, the first one that applies.
-const { groups: GROUPS, doubts: DOUBTS } = JSON.parse(document.getElementById("result-words").textContent);
+// The names of the groups, of warnings that make a result unreliable, the first one that applies, and of verdicts.
+const WORDS = JSON.parse(document.getElementById("result-words").textContent);
+const { groups: GROUPS, doubts: DOUBTS } = WORDS;
 
-// What a result is called, as the pages do it.
-export function wordsOf({ result_group: group, warnings }) {
+// A result as the lists of the pages show it: the readers' verdict or, without one, the model's answer.
+export function answerOf(job) {
+  const score = job.result_group === "unusable" ? "" : scoreOf(job);
+  if (!job.verdict) return { tone: job.reliable ? job.result_group : "unusable", words: modelWords(job), score };
+  const kind = job.verdict_kind ? `, ${WORDS.kinds[job.verdict_kind]}` : "";
+  // The number stays the model's, and says so.
+  return { tone: job.final_group, words: WORDS.verdicts[job.verdict] + kind, of: WORDS.model, score };
+}
+
+function modelWords({ result_group: group, warnings }) {
   const codes = warnings.map((warning) => warning.code);
   const doubt = Object.keys(DOUBTS).find((code) => codes.includes(code));
   if (!doubt) return GROUPS[group];
   return group === "unusable" ? DOUBTS[doubt] : `${DOUBTS[doubt]}: ${GROUPS[group]}`;
+}
+
+// The score as the pages write it, see `score` in templatetags/results.py: with as many decimals as are needed to tell
+// it from each bound that it is below.
+export function scoreOf({ probability, threshold, readings: [primary] }) {
+  const { balanced = threshold, screening = WORDS.floor } = primary.operating_points;
+  const above = [Math.min(screening, balanced), balanced].filter((bound) => probability < bound);
+  let decimals = 1;
+  while (decimals < 9 && above.some((bound) => percent(bound, decimals) === percent(probability, decimals))) decimals += 1;
+  return percent(probability, decimals);
+}
+
+function percent(probability, decimals) {
+  const steps = 10 ** (decimals + 2);
+  if (probability < 1 / steps) return `< ${(100 / steps).toFixed(decimals)} %`;
+  if (probability > 1 - 1 / steps) return `> ${(100 - 100 / steps).toFixed(decimals)} %`;
+  return `${((Math.floor(probability * steps + 0.5) * 100) / steps).toFixed(decimals)} %`;
 }
 
 // Wait for a job to come to its end, and show where it is.
@@ -34,6 +60,6 @@ export async function follow(job, row) {
       pause = Math.min(pause * 2, 15000);
     }
   }
-  if (job.status === "succeeded") row.result(job, wordsOf(job));
+  if (job.status === "succeeded") row.result(answerOf(job));
   else row.fail(job.error?.detail ?? say("is_cancelled"));
 }

@@ -37,14 +37,14 @@ export class Row {
     this.label.replaceChildren(link);
   }
 
-  result(job, words, before = "") {
+  result({ tone, words, of = "", score }, before = "") {
     const tag = document.createElement("span");
-    tag.className = `tag ${job.reliable ? job.result_group : "unusable"}`;
+    tag.className = `tag ${tone}`;
     tag.textContent = words;
     const figure = document.createElement("strong");
-    figure.textContent = percent(job.probability);
+    figure.textContent = score;
     this.bar.value = 100;
-    this.text.replaceChildren(before, tag, ...(job.result_group === "unusable" ? [] : [" ", figure]));
+    this.text.replaceChildren(before, tag, ...(score ? [of ? ` ${of} ` : " ", figure] : []));
     this.item.classList.add("done");
     this.#announce();
   }
@@ -72,11 +72,4 @@ export class Row {
   #announce() {
     news.textContent = `${this.name}: ${this.text.textContent}`;
   }
-}
-
-// As the pages write it: never 0 or 100.
-function percent(probability) {
-  if (probability < 0.001) return "< 0.1 %";
-  if (probability > 0.999) return "> 99.9 %";
-  return `${(probability * 100).toFixed(1)} %`;
 }

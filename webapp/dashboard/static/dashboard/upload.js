@@ -3,7 +3,7 @@
 import { ageIsRight, bodyWith, takeDescription } from "./upload-about.js";
 import { fromDrop, fromInput, hintFor, isReadable, itemOf, stripped } from "./upload-files.js";
 import { fingerprint, fingerprintOfAll, knownJob, remember } from "./upload-known.js";
-import { follow, wordsOf } from "./upload-results.js";
+import { answerOf, follow } from "./upload-results.js";
 import { Row } from "./upload-rows.js";
 import { showKept, uploadBulk } from "./upload-study.js";
 import { newKey, NotSent, send } from "./upload-transfer.js";
@@ -150,7 +150,7 @@ async function isRepeated(print, row, uploadAgain) {
   unsent.delete(row);
   if (known) {
     row.link(known.job.page_url);
-    if (known.job.status === "succeeded") row.result(known.job, wordsOf(known.job), `${say("already_read", { ago: known.ago })} `);
+    if (known.job.status === "succeeded") row.result(answerOf(known.job), `${say("already_read", { ago: known.ago })} `);
     else row.state(say("already_uploaded", { ago: known.ago }));
   } else {
     row.state(say("already_chosen"), 0);
