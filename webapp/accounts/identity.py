@@ -133,6 +133,20 @@ def read_token(token: str) -> UUID | None:
     return None if RevokedGuest.objects.filter(pk=guest).exists() else guest
 
 
+def require_current(identity: Identity) -> None:
+    """Refuse a guest who has signed in, or given up the token, since the request began: what is stored for such a guest
+    would belong to nobody.
+
+    Raises:
+        Refused: ``session_changed``.
+    """
+    if identity.guest and RevokedGuest.objects.filter(pk=identity.guest).exists():
+        raise Refused(
+            "session_changed",
+            "This guest has signed in or revoked the token, so nothing was stored. Please send it again.",
+        )
+
+
 def revoke(guest: UUID) -> None:
     """Revoke all tokens of a guest. The guest's uploads are kept, and only administrators see them."""
     RevokedGuest.objects.get_or_create(guest=guest)
