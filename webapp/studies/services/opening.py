@@ -30,9 +30,11 @@ def prolonged(study: Study) -> Study:
     Its owner and patient are updated in ``study``: a guest may have signed in meanwhile.
 
     Raises:
-        Refused: ``study_cancelled`` if the study was cancelled.
+        Refused: ``study_cancelled`` if the study was cancelled, ``study_gone`` if it was deleted.
     """
-    current: Study = Study.objects.select_for_update().get(pk=study.pk)
+    current: Study | None = Study.objects.select_for_update().filter(pk=study.pk).first()
+    if current is None:
+        raise Refused("study_gone", "This study was deleted meanwhile. Please send a new one.")
     if current.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
     study.belong_with(current)

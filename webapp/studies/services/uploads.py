@@ -146,7 +146,7 @@ def add_to_study(
     study.
 
     Raises:
-        Refused: ``study_cancelled``, or the reasons of :func:`create_study`.
+        Refused: ``study_cancelled``, ``study_gone``, or the reasons of :func:`create_study`.
     """
     if manifest := lone_manifest(files):
         return describing.describe_study(identity, study, manifest, key=key)
