@@ -71,18 +71,21 @@ class PredictAnswer(APIView):
     @extend_schema(exclude=True)
     def get(self, request: Request, signed: str) -> HttpResponse:
         try:
-            pk, token = _signer.unsign_object(signed, max_age=settings.PREDICT_TIMEOUT_SECONDS + 60)
+            pk, guest = _signer.unsign_object(signed, max_age=settings.PREDICT_TIMEOUT_SECONDS + 60)
         except BadSignature:
             raise Http404 from None
         identity = identities.identify(request)
-        if token and not identity.user:
-            identity = replace(identity, guest=identities.read_token(token))
+        if guest and not identity.user:
+            identity = replace(identity, guest=None if identities.is_revoked(UUID(guest)) else UUID(guest))
         return _response(request, visible_image(identity, UUID(pk)))
 
 
 def sign(image: Image, guest: UUID | None) -> str:
-    """Return the signed id of an image, with the token of its guest: a new guest's request has none."""
-    return _signer.sign_object([str(image.pk), identities.make_token(guest) if guest else ""])
+    """Return the signed ids of an image and of its guest: a new guest's request has no token.
+
+    It is part of an address, which a log may contain. So it has no token.
+    """
+    return _signer.sign_object([str(image.pk), guest.hex if guest else ""])
 
 
 def _content(request: Request) -> tuple[ContentFile, dict[str, Any]]:
