@@ -206,7 +206,7 @@ class Hospital:
         values |= {"pacs": self.destination.pk, "delivery": sent.pk, "other": owned.other_patient.pk}
         values["share"] = owned.shares.get(kind)
         values |= {**UIDS, "numbers": 1, "tag": "7FE00010"}
-        return {"slug": self.department.slug, "signed": predict._signer.sign(str(owned.image.pk)), **values}
+        return {"slug": self.department.slug, "signed": predict.sign(owned.image, None), **values}
 
 
 def image_for(route: walk.Route, owned: OwnedObjects) -> Image:

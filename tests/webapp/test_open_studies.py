@@ -7,9 +7,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from tests.webapp.clients import JPEG, PNG, STUDIES
+from tests.webapp.resumable import begin, go_on
 from webapp.studies.models import Image, Study
 from webapp.studies.outbox.models import Delivery
-from webapp.studies.services import opening, reconciliation
+from webapp.studies.services import deletion, describing, opening, reconciliation, uploads
 
 
 @pytest.fixture
@@ -60,6 +61,40 @@ def test_it_can_be_cancelled_while_it_waits_for_files(user_client, study, proble
     assert (cancelled["status"], cancelled["open"]) == ("cancelled", False)
     more = user_client.post(study["images_url"], {"files": [SimpleUploadedFile("a.jpg", JPEG)]})
     problem(more, 409, "study_cancelled")
+
+
+def add_by_api(client, study, file):
+    return client.post(study["images_url"], {"files": [file]})
+
+
+def add_by_page(client, study, file):
+    return client.post("/upload/", {"files": [file], "study": study["id"]}, headers={"Accept": "text/html"})
+
+
+def add_in_parts(client, study, file):
+    return go_on(client, begin(client, file.size, study=study["id"], filename=file.name)["Location"], 0, file.read())
+
+
+@pytest.mark.parametrize("send", [add_by_api, add_by_page, add_in_parts])
+@pytest.mark.parametrize(
+    "file", [("a.jpg", JPEG), ("manifest.csv", b"file,patient\na.jpg,P-2\n")], ids=["image", "manifest"]
+)
+def test_no_file_stays_if_the_study_is_deleted_meanwhile(
+    user, user_client, client, study, settings, monkeypatch, send, file
+):
+    for module, name in ((uploads, "_keep_more"), (describing, "_describe")):
+        function = getattr(module, name)
+
+        def delete_first(*args, function=function, **kwargs):
+            deletion.delete_study(Study.objects.get())
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, delete_first)
+    client.force_login(user)
+    answer = send(client, study, SimpleUploadedFile(*file))
+    assert answer.status_code == 409
+    assert "deleted" in answer.text
+    assert not [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()]
 
 
 def test_the_response_lists_refused_files_and_duplicates(user_client, study):

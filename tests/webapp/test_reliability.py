@@ -152,7 +152,7 @@ def test_predict_takes_an_age_and_returns_the_same_result(client, read):
     image = Image.objects.get()
     assert (image.age_years, image.view) == (64, "PA")
     read(image, pneumonia=0.01, warnings=(OUTSIDE,))
-    answer = client.get(f"/predict/{predict._signer.sign(str(image.pk))}").json()
+    answer = client.get(f"/predict/{predict.sign(image, image.guest)}").json()
     assert (answer["label"], answer["result_group"], answer["reliable"]) == (None, "unusable", False)
     assert [warning["code"] for warning in answer["warnings"]] == ["age_outside_training"]
 

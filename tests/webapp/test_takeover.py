@@ -1,11 +1,17 @@
 """A guest's uploads become the user's when the guest signs in with the same browser."""
 
+from io import BytesIO
+
 import pytest
+from django.core.files.base import ContentFile
 
 from tests.webapp.clients import JPEG, PASSWORD, PNG, Client
 from tests.webapp.resumable import begin, go_on, head
+from webapp.accounts.identity import Identity
+from webapp.refusals import Refused
+from webapp.resumable import services as resumable
 from webapp.studies.models import Image, Patient, Study
-from webapp.studies.services import takeover
+from webapp.studies.services import archives, describing, takeover, uploads
 
 pytestmark = pytest.mark.django_db
 LOGIN = {"login": "ada", "password": PASSWORD}
@@ -114,3 +120,70 @@ def test_a_guests_unfinished_upload_continues_after_signing_in(client, new_clien
     assert Image.objects.exclude(pk=job["id"]).get().filename == "a.png"
     assert head(client, other_guests["Location"]).status_code == 404
     assert begin(client, len(PNG), headers={"Idempotency-Key": "b"}, filename="b.png").status_code == 201
+
+
+@pytest.fixture
+def sign_in_before(guest, user, monkeypatch):
+    """Let the guest sign in just before a function is called."""
+
+    def before(module, name):
+        function = getattr(module, name)
+
+        def sign_in_first(*args, **kwargs):
+            takeover.take_over(guest.guest, user)
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, sign_in_first)
+
+    return before
+
+
+def test_images_that_are_unpacked_during_the_sign_in_belong_to_the_user(
+    guest, user, zipped, unpack_all, sign_in_before
+):
+    Patient.objects.create(owner=user, identifier="P-1")
+    uploads.create_study(guest, [ContentFile(zipped, name="a.zip")], patient="P-1")
+    sign_in_before(archives, "_write_chunk")
+    assert unpack_all() == 3
+    assert list(Image.objects.values_list("owner", "guest").distinct()) == [(user.pk, None)]
+    assert set(Image.objects.values_list("patient", flat=True)) == {Patient.objects.get(owner=user).pk}
+
+
+def test_files_that_are_added_during_the_sign_in_belong_to_the_user(guest, user, sign_in_before):
+    study = uploads.create_study(guest, [ContentFile(JPEG, name="a.jpg")], patient="P-1")
+    sign_in_before(uploads, "_keep_more")
+    manifest = ContentFile(b"file,patient\nb.jpg,P-2\n", name="manifest.csv")
+    uploads.add_to_study(guest, study, [ContentFile(PNG, name="b.jpg"), manifest])
+    assert list(Image.objects.values_list("owner", "guest")) == [(user.pk, None)] * 2
+    assert {patient.owner for patient in Patient.objects.all()} == {user}
+    assert Image.objects.get(filename="b.jpg").patient.identifier == "P-2"
+
+
+def test_patients_of_a_manifest_that_arrives_during_the_sign_in_belong_to_the_user(guest, user, sign_in_before):
+    study = uploads.create_study(guest, [ContentFile(JPEG, name="a.jpg")])
+    sign_in_before(describing, "_describe")
+    uploads.add_to_study(guest, study, [ContentFile(b"file,patient\na.jpg,P-2\n", name="manifest.csv")])
+    assert Patient.objects.get().owner == user
+
+
+def test_an_upload_that_began_before_the_sign_in_is_refused(guest, user, sign_in_before, settings):
+    """It would belong to the former guest, whom nobody can be any more."""
+    sign_in_before(uploads, "_keep_image")
+    sign_in_before(uploads, "_keep_study")
+    with pytest.raises(Refused, match="nothing was stored"):
+        uploads.create_image(guest, ContentFile(JPEG), filename="a.jpg")
+    with pytest.raises(Refused, match="nothing was stored"):
+        uploads.create_study(guest, [ContentFile(JPEG, name="a.jpg")])
+    assert not Image.objects.exists()
+    assert not Study.objects.exists()
+    assert not [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()]
+
+
+def test_the_last_part_of_an_upload_can_be_sent_again_after_the_sign_in(guest, user, sign_in_before):
+    upload = resumable.create(guest, len(JPEG), "", {"filename": "a.jpg"})
+    sign_in_before(uploads, "_keep_image")
+    with pytest.raises(Refused) as refused:
+        resumable.receive(guest, upload.pk, resumable.Part(0, BytesIO(JPEG), len(JPEG)))
+    assert refused.value.code == "session_changed"
+    resumable.receive(Identity(user=user), upload.pk, resumable.Part(0, BytesIO(JPEG), len(JPEG)))
+    assert Image.objects.get().owner == user

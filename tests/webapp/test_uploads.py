@@ -200,7 +200,7 @@ def test_an_upload_and_a_request_for_it_take_few_statements(client, statements):
     url = client.upload().json()["url"]
     statements.clear()
     client.upload()
-    assert len(row_statements()) == 5, "guest, pauses, two inserted rows, duplicates"
+    assert len(row_statements()) == 6, "guest, pauses, image, guest again, audit entry, duplicates"
     statements.clear()
     client.get(url)
     assert len(row_statements()) == 4, "guest, image, readings, audit entry"

@@ -130,7 +130,25 @@ def read_token(token: str) -> UUID | None:
         guest = UUID(_signer.unsign(token, max_age=timedelta(days=settings.GUEST_TOKEN_DAYS)))
     except (BadSignature, ValueError):
         return None
-    return None if RevokedGuest.objects.filter(pk=guest).exists() else guest
+    return None if is_revoked(guest) else guest
+
+
+def is_revoked(guest: UUID) -> bool:
+    return RevokedGuest.objects.filter(pk=guest).exists()
+
+
+def require_current(identity: Identity) -> None:
+    """Refuse a guest who has signed in, or given up the token, since the request began: what is stored for such a guest
+    would belong to nobody.
+
+    Raises:
+        Refused: ``session_changed``.
+    """
+    if identity.guest and is_revoked(identity.guest):
+        raise Refused(
+            "session_changed",
+            "This guest has signed in or revoked the token, so nothing was stored. Please send it again.",
+        )
 
 
 def revoke(guest: UUID) -> None:

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 #: Time after its last part for which an upload is kept.
 KEEP_FOR = timedelta(hours=24)
 #: Reasons that may pass: the same file may be accepted later.
-TEMPORARY = ("daily_limit_reached", "not_accepting")
+TEMPORARY = ("daily_limit_reached", "not_accepting", "session_changed")
 CHUNK = 500
 
 

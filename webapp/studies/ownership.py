@@ -41,6 +41,11 @@ class Owned(models.Model):
         """The values of the owner's fields, to create another row of the same owner."""
         return {"owner_id": self.owner_id, "guest": self.guest, "department_id": self.department_id}
 
+    def belong_with(self, other: "Owned") -> None:
+        """Get the owner of another row."""
+        for name, value in other.ownership.items():
+            setattr(self, name, value)
+
 
 def once_for_each_owner(field: str) -> list[models.UniqueConstraint]:
     """Return constraints that make a value other than NULL unique among the rows of each owner."""

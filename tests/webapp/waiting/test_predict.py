@@ -7,12 +7,14 @@ import json
 import tracemalloc
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import reverse
 
 from tests import synthetic
 from tests.asgi import browse
-from tests.webapp.clients import JPEG
+from tests.webapp.clients import JPEG, token_headers
 from tests.webapp.waiting.conftest import TOO_LONG, in_thread, timed
+from webapp.accounts import identity as identities
 from webapp.studies.models import Image, Reading
 from webapp.studies.services import failures
 
@@ -107,6 +109,44 @@ def test_predict_gives_up_after_a_while_and_the_image_is_still_read(settings, re
     later = browse(lambda client: client.get(document["url"]), **{"X-Job-Token": document["token"]})
     assert later.json()["status"] == "succeeded"
     assert Reading.objects.count() == 1
+
+
+def disable(user):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def leave(user):
+    user.memberships.all().delete()
+
+
+@pytest.mark.parametrize(("end", "status"), [(disable, 401), (leave, 404)])
+def test_predict_gives_no_result_to_a_person_whose_access_ended_meanwhile(read, user, make_department, end, status):
+    make_department("icu", uploader=user)
+
+    def act(image):
+        end(user)
+        read(image)
+
+    answer = predict_while(act, **token_headers(user))
+    assert (answer.status_code, "prediction" in answer.json()) == (status, False)
+    assert Reading.objects.get().image.department.slug == "icu"
+
+
+def test_predict_gives_no_result_to_a_guest_whose_token_was_revoked_meanwhile(read, guest):
+    def act(image):
+        identities.revoke(guest.guest)
+        read(image)
+
+    token = identities.make_token(guest.guest)
+    assert predict_while(act, **{identities.HEADER: token}).status_code == 401
+    Image.objects.all().delete()
+    assert predict_while(lambda image: (identities.revoke(image.guest), read(image))).status_code == 404, "a new guest"
+
+
+def test_predict_gives_the_result_to_users_and_to_guests_with_a_token(read, user, guest):
+    for headers in (token_headers(user), {identities.HEADER: identities.make_token(guest.guest)}):
+        assert predict_while(reading_by(read), **headers).json()["prediction"] == [[0.25, 0.75]]
+        Image.objects.all().delete()
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,16 @@
 
 import base64
 import binascii
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.signing import BadSignature, TimestampSigner
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -21,6 +23,7 @@ from webapp.http import problems
 from webapp.http.long_polling import hold
 from webapp.http.parsers import JSONParser
 from webapp.refusals import Refused
+from webapp.studies.access import visible_image
 from webapp.studies.api import serializers
 from webapp.studies.api.once import KEY, once
 from webapp.studies.api.throttles import UploadThrottle
@@ -29,7 +32,7 @@ from webapp.studies.services import uploads
 from webapp.studies.waiting import until_final
 
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
-#: Signs the image's id for the request that continues after waiting; clients never see it.
+#: Signs what the request that continues after waiting has to know; clients never see it.
 _signer = TimestampSigner(salt="pneumoqueue.predict")
 
 
@@ -55,18 +58,34 @@ class Predict(APIView):
             request,
             partial(until_final, Image, image.pk),
             seconds=settings.PREDICT_TIMEOUT_SECONDS,
-            then=reverse("predict-answer", args=[_signer.sign(str(image.pk))]),
+            then=reverse("predict-answer", args=[sign(image, identity.guest)]),
         )
         return held or _response(request, image)
 
 
-def predict_answer(request: HttpRequest, signed: str) -> HttpResponse:
-    """Return the response of :class:`Predict` after the request has waited."""
-    try:
-        pk = _signer.unsign(signed, max_age=settings.PREDICT_TIMEOUT_SECONDS + 60)
-    except BadSignature:
-        raise Http404 from None
-    return _response(request, Image.objects.filter(pk=pk).prefetch_related("readings").first())
+class PredictAnswer(APIView):
+    """The response of :class:`Predict` after the request has waited, if the client may still see the image."""
+
+    throttle_classes = ()  # it is the same request
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, signed: str) -> HttpResponse:
+        try:
+            pk, guest = _signer.unsign_object(signed, max_age=settings.PREDICT_TIMEOUT_SECONDS + 60)
+        except BadSignature:
+            raise Http404 from None
+        identity = identities.identify(request)
+        if guest and not identity.user:
+            identity = replace(identity, guest=None if identities.is_revoked(UUID(guest)) else UUID(guest))
+        return _response(request, visible_image(identity, UUID(pk)))
+
+
+def sign(image: Image, guest: UUID | None) -> str:
+    """Return the signed ids of an image and of its guest: a new guest's request has no token.
+
+    It is part of an address, which a log may contain. So it has no token.
+    """
+    return _signer.sign_object([str(image.pk), guest.hex if guest else ""])
 
 
 def _content(request: Request) -> tuple[ContentFile, dict[str, Any]]:
@@ -100,9 +119,7 @@ def _decode(text: str) -> bytes:
         raise Refused("invalid_base64", "The field 'image' is not valid base64.") from None
 
 
-def _response(request: HttpRequest | Request, image: Image | None) -> HttpResponse:
-    if image is None:
-        raise Http404
+def _response(request: Request, image: Image) -> HttpResponse:
     common: dict[str, Any] = {
         "id": str(image.pk),
         "url": request.build_absolute_uri(reverse("api-image", args=[image.pk])),

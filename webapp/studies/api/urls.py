@@ -25,5 +25,5 @@ urlpatterns = [
     path("api/v1/patients/<uuid:pk>/", patients.PatientDetail.as_view(), name="api-patient"),
     path("api/v1/patients/<uuid:pk>/merge/", patients.PatientMerge.as_view(), name="api-patient-merge"),
     path("predict", predict.Predict.as_view(), name="predict"),
-    path("predict/<str:signed>", predict.predict_answer, name="predict-answer"),
+    path("predict/<str:signed>", predict.PredictAnswer.as_view(), name="predict-answer"),
 ]

@@ -187,7 +187,9 @@ def _write_chunk(archive: Archive, images: list[Image], done: int, *, finished: 
     people = patients.named(study, {one.patient: "" for one in details if one.patient})
     for image, one in zip(images, details, strict=True):
         descriptions.describe(image, one)
-        image.patient = people.get(one.patient, archive.study.patient)
+        # The guest who sent the ZIP may have signed in since the chunk was begun.
+        image.belong_with(study)
+        image.patient = people.get(one.patient, study.patient)
         if study.cancelled_at and image.status == Status.QUEUED:
             image.status, image.finished_at = Status.CANCELLED, now
         # Messages are counted when they are sent. Images that need no message count as sent.

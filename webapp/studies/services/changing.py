@@ -14,9 +14,8 @@ from webapp.studies import dispatch
 from webapp.studies.choices import ReadingState, Status
 from webapp.studies.files import names
 from webapp.studies.models import Image, Reading, Study
-from webapp.studies.services import urgency
+from webapp.studies.services import patients, urgency
 from webapp.studies.services.judging import judge_again
-from webapp.studies.services.uploads import patient_named
 from webapp.studies.transactions import atomically
 
 
@@ -44,7 +43,7 @@ def change_image(
     _record(identity, image, patient=patient, priority=priority)
     if patient is not None:
         rows = Image.objects.filter(pk=image.pk)
-        rows.update(patient=patient_named(image, patient))
+        rows.update(patient=patients.one_named(image, patient))
         judge_again(rows)
     if priority is not None:
         _prioritise(image, priority)
@@ -94,7 +93,7 @@ def change_study(
     if name is not None:
         Study.objects.filter(pk=study.pk).update(name=names.clean(name)[:255])
     if patient is not None:
-        new_patient = patient_named(study, patient)
+        new_patient = patients.one_named(study, patient)
         study.images.filter(patient=study.patient_id).update(patient=new_patient)
         Study.objects.filter(pk=study.pk).update(patient=new_patient)
         judge_again(study.images.filter(patient=new_patient, age_years=None))

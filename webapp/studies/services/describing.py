@@ -29,7 +29,7 @@ def describe_study(
     """Give a study's images the details from a manifest, which replace earlier ones.
 
     Raises:
-        Refused: ``study_cancelled`` if the study was cancelled.
+        Refused: ``study_cancelled`` if the study was cancelled, ``study_gone`` if it was deleted.
     """
     packed = [(archive, _entries(archive)) for archive in study.archives.filter(state__in=Archive.PENDING)]
     matched = _describe(identity, study, manifest, packed, key)

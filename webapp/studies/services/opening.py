@@ -27,12 +27,18 @@ def new_end() -> datetime:
 def prolonged(study: Study) -> Study:
     """Lock a study until the transaction ends, and return its current row. An open study stays open longer.
 
+    Its owner and patient are updated in ``study``: a guest may have signed in meanwhile.
+
     Raises:
-        Refused: ``study_cancelled`` if the study was cancelled.
+        Refused: ``study_cancelled`` if the study was cancelled, ``study_gone`` if it was deleted.
     """
-    current: Study = Study.objects.select_for_update().get(pk=study.pk)
+    current: Study | None = Study.objects.select_for_update().filter(pk=study.pk).first()
+    if current is None:
+        raise Refused("study_gone", "This study was deleted meanwhile. Please send a new one.")
     if current.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
+    study.belong_with(current)
+    study.patient_id = current.patient_id
     if current.open_until:
         study.open_until = current.open_until = new_end()
         current.save(update_fields=["open_until"])

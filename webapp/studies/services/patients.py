@@ -161,6 +161,12 @@ def named(owner: Owned, people: Mapping[str, str]) -> dict[str, Patient]:
     return patients
 
 
+def one_named(owner: Owned, identifier: str) -> Patient | None:
+    """Return the patient of a row's owner with an identifier, created if missing; None without an identifier."""
+    identifier = identifier_of(identifier)
+    return named(owner, {identifier: ""})[identifier] if identifier else None
+
+
 def learn(patient: Patient, *, name: str, birth_date: date | None) -> None:
     """Store a patient's name and date of birth if they were unknown. Known values stay. Call this in a transaction.
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.files import File
 from django.db import transaction
 
-from webapp.accounts.identity import Identity
+from webapp.accounts.identity import Identity, require_current
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department
@@ -22,7 +22,6 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import names, signatures
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
-from webapp.studies.ownership import Sent
 from webapp.studies.particulars import Particulars
 from webapp.studies.services import (
     describing,
@@ -84,9 +83,10 @@ def create_image(
 
 @atomically
 def _keep_image(identity: Identity, image: Image, patient: str, key: IdempotencyKey | None) -> None:
-    image.patient = patient_named(image, patient)
+    image.patient = patients.one_named(image, patient)
     turns.line_up([image])
     image.save(force_insert=True)
+    require_current(identity)
     idempotency.keep(key, image)
     record(identity, Action.CREATE, image)
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
@@ -146,7 +146,7 @@ def add_to_study(
     study.
 
     Raises:
-        Refused: ``study_cancelled``, or the reasons of :func:`create_study`.
+        Refused: ``study_cancelled``, ``study_gone``, or the reasons of :func:`create_study`.
     """
     if manifest := lone_manifest(files):
         return describing.describe_study(identity, study, manifest, key=key)
@@ -199,11 +199,12 @@ def _stored(
 
 @atomically
 def _keep_study(by: Identity, study: Study, stored: _Stored, patient: str, key: IdempotencyKey | None) -> None:
-    study.patient = patient_named(study, patient)
+    study.patient = patients.one_named(study, patient)
     people = patients.named(study, stored.about.people())
     study.manifest = stored.about.report_with(people)
     study.save(force_insert=True)
     _keep_files(study, stored, people, key)
+    require_current(by)
     record(by, Action.CREATE, study, images=len(stored.images), archives=len(stored.archives))
 
 
@@ -222,6 +223,7 @@ def _keep_more(by: Identity, study: Study, stored: _Stored, key: IdempotencyKey 
 
 def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: IdempotencyKey | None) -> None:
     for image in stored.images:
+        image.belong_with(study)
         image.patient = people.get(stored.patients[image.pk], study.patient)
     turns.line_up(stored.images)
     turns.line_up_archives(study, stored.archives)
@@ -242,9 +244,3 @@ def _sender(identity: Identity, department: Department | None) -> dict[str, Any]
     if department:
         return {"department": department, "uploaded_by": identity.user}
     return {"owner": identity.user, "guest": identity.guest}
-
-
-def patient_named(sent: Sent, identifier: str) -> Patient | None:
-    """Return the patient of an upload's owner with an identifier, created if missing; None without an identifier."""
-    identifier = patients.identifier_of(identifier)
-    return patients.named(sent, {identifier: ""})[identifier] if identifier else None
