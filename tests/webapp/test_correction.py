@@ -139,6 +139,17 @@ def test_an_image_that_becomes_positive_is_announced_once(patient: Patient, make
         assert announced.count() == 1
 
 
+def test_results_are_corrected_while_other_images_of_the_patient_are_read(
+    patient: Patient, make_image: Any, read: Any
+) -> None:
+    image, waiting = (make_image(Status.READY, owner=patient.owner, patient=patient) for _ in range(2))
+    read(image)
+    set_birth_date(patient, ADULT)
+    assert (codes(image), codes(waiting)) == ([AGE], [AGE])
+    groups = Image.objects.values_list("group", flat=True)
+    assert (groups.get(pk=image.pk), groups.get(pk=waiting.pk)) == ("unusable", "")
+
+
 # --- corrections while an image is read or prepared -------------------------------------------------------------------
 
 

@@ -109,6 +109,7 @@ def _judge(image_ids: Sequence[UUID]) -> int:
     readings = Reading.objects.filter(image__in=image_ids).select_for_update().order_by("pk").defer("heatmap")
     changed: list[Reading] = []
     results: list[Result] = []
+    groups: dict[UUID, str] = {}
     for reading in readings:
         image = images[reading.image_id]
         warnings = _replaced(reading.warnings, outside_training(image.age, image.view))
@@ -120,9 +121,9 @@ def _judge(image_ids: Sequence[UUID]) -> int:
             reading.group = _group(reading, image)
             if not reading.shadow:
                 results.append(_result(reading))
+                groups[image.pk] = reading.group
     Reading.objects.bulk_update(changed, ["warnings", "group"], batch_size=CHUNK)
     if results:
-        groups = {reading.image_id: reading.group for reading in changed if not reading.shadow}
         Image.objects.filter(pk__in=list(groups)).update(**list_columns(results, groups))
         announce_results(Image.objects.filter(pk__in=list(groups)))
         superseded = [pk for pk in groups if images[pk].verdict]
