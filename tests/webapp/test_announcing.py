@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from tests.webapp.clients import PASSWORD
 from webapp.accounts.identity import Identity
-from webapp.notifications import announcing, services
+from webapp.notifications import announcing, sending, services
 from webapp.notifications import mail as mails
 from webapp.notifications.models import Channel, Event, Mailbox, News
+from webapp.reviews import services as reviews
 from webapp.studies.choices import Status, WarningCode
 from webapp.studies.models import Reading
 from webapp.studies.outbox.models import Delivery, State
@@ -273,6 +274,25 @@ def test_a_departments_webhook_gets_all_its_events(make_image, make_department, 
     assert (row.destination, row.payload["event"], row.payload["image"]) == (
         str(webhook.pk), "image.positive", str(image.pk),
     )  # fmt: skip
+
+
+def test_webhooks_get_corrected_results_and_people_do_not(make_image, make_department, user, carol, read):
+    department = make_department(manager=carol, uploader=user)
+    webhooks = [
+        services.create_webhook(Identity(user=carol), "https://receiver.example/", events, *owner)[0]
+        for events in (["image.corrected"], ["image.positive"])
+        for owner in ([department], [])
+    ] + [services.create_webhook(Identity(user=user), "https://receiver.example/", ["image.corrected"])[0]]
+    image = make_image(Status.READY, department=department, uploaded_by=user)
+    read(image, pneumonia=0.1)
+    reviews.review(image, Identity(user=carol), "PNEUMONIA")
+    event = Delivery.objects.get(kind="image.corrected")
+    for _ in range(2):
+        announcing.announce_corrections(event)
+    rows = Delivery.objects.filter(kind="webhook")
+    assert {row.destination for row in rows} == {str(webhooks[0].pk), str(webhooks[-1].pk)}
+    assert [sending._body(row.payload, webhooks[0])["image"]["id"] for row in rows] == [str(image.pk)] * 2
+    assert not News.objects.exists()
 
 
 def test_a_mailbox_is_deleted_when_its_address_is_removed(make_department, carol):

@@ -139,6 +139,30 @@ def test_an_image_that_becomes_positive_is_announced_once(patient: Patient, make
         assert announced.count() == 1
 
 
+def test_results_are_corrected_while_other_images_of_the_patient_are_read(
+    patient: Patient, make_image: Any, read: Any
+) -> None:
+    image, waiting = (make_image(Status.READY, owner=patient.owner, patient=patient) for _ in range(2))
+    read(image)
+    set_birth_date(patient, ADULT)
+    assert (codes(image), codes(waiting)) == ([AGE], [AGE])
+    groups = Image.objects.values_list("group", flat=True)
+    assert (groups.get(pk=image.pk), groups.get(pk=waiting.pk)) == ("unusable", "")
+
+
+def test_each_corrected_result_is_announced_once(patient: Patient, make_image: Any, read: Any) -> None:
+    image = make_image(owner=patient.owner, patient=patient)
+    guest = make_image(guest=uuid4(), patient=patient)
+    make_image(Status.READY, owner=patient.owner, patient=patient)
+    read(image, guest)
+    make_reading(image, bundle="other", shadow=True, state="succeeded", probability=0.99, threshold=0.5)
+    announced = Delivery.objects.filter(kind="image.corrected")
+    assert not announced.exists()
+    for day, number in ((ADULT, 1), (years_ago(65), 1), (CHILD, 2), (years_ago(2), 2)):
+        set_birth_date(patient, day)
+        assert [row.payload for row in announced.all()] == [{"images": [str(image.pk)]}] * number
+
+
 # --- corrections while an image is read or prepared -------------------------------------------------------------------
 
 

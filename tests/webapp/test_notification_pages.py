@@ -9,7 +9,16 @@ from tests.webapp.rows import administer
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry
 from webapp.notifications import services
-from webapp.notifications.models import Acknowledgement, Choice, Event, Mailbox, News, Reader, Webhook
+from webapp.notifications.models import (
+    WEBHOOK_EVENTS,
+    Acknowledgement,
+    Choice,
+    Event,
+    Mailbox,
+    News,
+    Reader,
+    Webhook,
+)
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Study
 from webapp.studies.outbox.models import Delivery, State
@@ -82,13 +91,13 @@ def test_news_about_a_deleted_study_is_deleted(signed_in, user, make_study):
 
 def test_a_person_chooses_notifications(signed_in, user):
     page = get_page(signed_in, "notifications")
-    assert page.count(" checked") == 2 * len(Event), "news by default, and a new webhook's events"
+    assert page.count(" checked") == len(Event) + len(WEBHOOK_EVENTS), "news by default, and a new webhook's events"
     signed_in.post(reverse("notifications"), {"language": "ne", "image.positive email": "on"})
     assert {(one.event, one.channel) for one in Choice.objects.filter(person=user, wanted=True)} == {
         ("image.positive", "email")
     }
     assert Reader.objects.get(person=user).language == "ne"
-    assert get_page(signed_in, "notifications").count(" checked") == 1 + len(Event)
+    assert get_page(signed_in, "notifications").count(" checked") == 1 + len(WEBHOOK_EVENTS)
     assert Entry.objects.filter(action="settings_change", person="ada").exists()
 
 
@@ -109,9 +118,11 @@ def test_only_managers_choose_the_notifications_of_a_department(signed_in, user,
 
 
 def test_a_webhook_is_added_and_its_secret_shown_once(signed_in, user):
-    page = signed_in.post(reverse("webhook-add"), {"url": URL, "events": ["image.positive"]}).content.decode()
+    page = signed_in.post(
+        reverse("webhook-add"), {"url": URL, "events": ["image.positive", "image.corrected"]}
+    ).content.decode()
     webhook = Webhook.objects.get(user=user)
-    assert webhook.events == ["image.positive"]
+    assert webhook.events == ["image.positive", "image.corrected"]
     assert "whsec_" in page
     assert "whsec_" not in get_page(signed_in, "webhook", webhook.pk)
     assert "must begin with https" in signed_in.post(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -18,10 +19,12 @@ from django.test import Client
 
 from ml.dataset import extra
 from tests.webapp.rows import radiologists
-from webapp.reviews import export
+from webapp.accounts.identity import Identity
+from webapp.reviews import export, services
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Patient
+from webapp.studies.outbox.models import Delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +57,21 @@ def test_a_verdict_is_stored_and_can_be_changed(radiologist: User, user_client: 
     assert answer.status_code == 200
     (review,) = user_client.get(url(image)).json()
     assert (review["verdict"], review["comment"]) == ("NORMAL", "an artefact")
+
+
+def test_each_verdict_that_changes_the_result_is_announced_once(
+    radiologist: User, user_client: Client, image: Image
+) -> None:
+    announced = Delivery.objects.filter(kind="image.corrected")
+    for verdict, number in (("PNEUMONIA", 0), ("NORMAL", 1), ("NORMAL", 1), ("PNEUMONIA", 2)):
+        put(user_client, image, verdict)
+        assert [row.payload for row in announced.all()] == [{"images": [str(image.pk)]}] * number
+    image.refresh_from_db()
+    services.ask_for_second(Identity(user=radiologist), [image])
+    assert announced.count() == 2
+    Image.objects.update(owner=None, guest=uuid4())
+    put(user_client, image, "NORMAL")
+    assert announced.count() == 2, "guests are not notified"
 
 
 def test_only_radiologists_can_give_verdicts(

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from webapp.accounts.identity import identify
 from webapp.notifications import addresses, sealing, services
-from webapp.notifications.models import Event, Webhook
+from webapp.notifications.models import WEBHOOK_EVENTS, Webhook
 from webapp.refusals import Refused
 
 
@@ -20,7 +20,7 @@ class WebhookForm(forms.ModelForm):
     user = forms.ModelChoiceField(
         User.objects.order_by("username"), required=False, help_text="gets events of what they have sent"
     )
-    events = forms.MultipleChoiceField(choices=Event.choices, initial=Event.values)
+    events = forms.MultipleChoiceField(choices=list(WEBHOOK_EVENTS.items()), initial=list(WEBHOOK_EVENTS))
 
     class Meta:
         model = Webhook

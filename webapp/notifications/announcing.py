@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from webapp.departments import permissions
 from webapp.departments.models import Department, Membership, Role
-from webapp.notifications.models import Channel, Choice, Event, Mailbox, News, Webhook
+from webapp.notifications.models import CORRECTED, Channel, Choice, Event, Mailbox, News, Webhook
 from webapp.notifications.services import put_for_webhook
 from webapp.notifications.subjects import may_know
 from webapp.studies.choices import Status
@@ -60,6 +60,16 @@ def announce_images(delivery: Delivery) -> None:
         if senders not in audiences:
             audiences[senders] = _audience(event, image)
         _notify(event, image, audiences[senders], uuid5(delivery.pk, str(image.pk)), delivery.created_at)
+
+
+@atomically
+def announce_corrections(delivery: Delivery) -> None:
+    """Notify webhooks of images whose results have changed after they were read."""
+    images = Image.objects.filter(pk__in=delivery.payload["images"]).select_related("owner", "uploaded_by")
+    for image in images.order_by("created_at", "pk"):
+        payload = _payload(CORRECTED, image, delivery.created_at)
+        for webhook in listening_to(image, CORRECTED):
+            put_for_webhook(webhook, uuid5(delivery.pk, str(image.pk)), payload, image.pk)
 
 
 @atomically
@@ -135,7 +145,7 @@ def _notify(event: Event, row: Study | Image, audience: Audience, event_id: UUID
         _put_mail(f"department:{row.department_id}:{key}", {**payload, "department": str(row.department_id)}, row.pk)
 
 
-def _payload(event: Event, row: Study | Image, created_at: datetime) -> dict[str, Any]:
+def _payload(event: str, row: Study | Image, created_at: datetime) -> dict[str, Any]:
     """The payload of a delivery. All other content is looked up when it is sent."""
     return {"event": event, "created_at": created_at.isoformat(), str(row._meta.model_name): str(row.pk)}
 

@@ -11,12 +11,18 @@ from webapp.studies.models import Archive, Image, Study
 
 
 class Event(models.TextChoices):
-    """The events of which people can be notified. Webhooks receive the values as names."""
+    """The events of which people can be notified. Webhooks receive the values as names; see WEBHOOK_EVENTS."""
 
     STUDY_FINISHED = "study.finished", _("A study is finished")
     FAILED = "image.failed", _("Something could not be read")
     POSITIVE = "image.positive", _("Signs of pneumonia were found")
     ALERT = "department.alert", _("A model agrees too little with readers, or the images have changed")
+
+
+#: Webhooks also get the results that have changed after the image was read.
+CORRECTED = "image.corrected"
+#: The names of the events that webhooks get.
+WEBHOOK_EVENTS = dict([*Event.choices, (CORRECTED, _("A result was corrected"))])
 
 
 class Channel(models.TextChoices):

@@ -13,7 +13,7 @@ from webapp.audit.services import READS
 from webapp.dicom.services.destinations import DICOM
 from webapp.http.sentences import in_words
 from webapp.notifications.announcing import EMAIL
-from webapp.notifications.models import Event as News
+from webapp.notifications.models import WEBHOOK_EVENTS
 from webapp.notifications.services import WEBHOOK
 from webapp.ops.models import Worker
 from webapp.reviews.models import Review
@@ -32,7 +32,7 @@ WORDS: dict[str, str] = {
 }
 #: The name of what is sent, by the kind of delivery.
 SENT: dict[str, object] = {
-    **dict(News.choices), EMAIL: gettext_lazy("E-mail"), WEBHOOK: gettext_lazy("Webhook"), DICOM: "DICOM",
+    **WEBHOOK_EVENTS, EMAIL: gettext_lazy("E-mail"), WEBHOOK: gettext_lazy("Webhook"), DICOM: "DICOM",
 }  # fmt: skip
 OUTCOMES = {"delivered": State.DELIVERED.label}
 

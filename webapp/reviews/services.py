@@ -12,7 +12,7 @@ from webapp.refusals import Refused
 from webapp.reviews.models import EarlierReview, Review
 from webapp.studies.choices import GROUP_BY_VERDICT, ReviewStage, Status, Verdict
 from webapp.studies.models import Image
-from webapp.studies.services.completion import announce_results
+from webapp.studies.services.completion import IMAGES_CORRECTED, announce_images, announce_results
 from webapp.studies.transactions import atomically
 
 
@@ -46,7 +46,7 @@ def review(
         raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give a verdict.")
     # The lock makes concurrent verdicts on an image run one after the other.
     try:
-        rows = Image.objects.select_for_update().only("status", "stage")
+        rows = Image.objects.select_for_update().only("status", "stage", "group", "guest")
         locked = rows.get(pk=image.pk, status=Status.SUCCEEDED)
     except Image.DoesNotExist:
         raise Refused("not_read_yet", "A verdict can be given once the model has read the image.") from None
@@ -128,6 +128,8 @@ def _write(image: Image, result: Outcome, **more: bool) -> None:
     columns = {"stage": result.stage, "verdict": result.verdict, "verdict_kind": result.kind, "group": group}
     Image.objects.filter(pk=image.pk).update(reviewed=True, **columns, **more)
     announce_results(Image.objects.filter(pk=image.pk))
+    if group != image.group and not image.guest:
+        announce_images(IMAGES_CORRECTED, [image.pk])
 
 
 def _group_of_model(image: Image) -> str:

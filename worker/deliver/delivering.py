@@ -34,6 +34,7 @@ HANDLERS: Mapping[str, str] = {
     completion.STUDY_FINISHED: "worker.deliver.delivering.study_finished",
     completion.IMAGES_FAILED: "webapp.notifications.announcing.announce_images",
     completion.IMAGES_POSITIVE: "webapp.notifications.announcing.announce_images",
+    completion.IMAGES_CORRECTED: "webapp.notifications.announcing.announce_corrections",
     Event.ALERT: "webapp.notifications.announcing.announce_alert",
     notifications.WEBHOOK: "webapp.notifications.sending.send",
     announcing.EMAIL: "webapp.notifications.mail.send",

@@ -1,8 +1,10 @@
 """Admit or reject associations, and handle their requests."""
 
 import logging
+import time
+from collections import deque
 from functools import partial
-from threading import Lock, Timer
+from threading import Lock, Thread
 from typing import Any
 from uuid import uuid4
 
@@ -42,6 +44,8 @@ class Receiver:
         self._places = places
         self._lock = Lock()
         self._peers: dict[Association, Peer | None] = {}
+        #: Requests for storage commitment whose reports are not sent yet, and when each report is due.
+        self._asked: dict[Association, deque[tuple[float, committing.Request]]] = {}
         self._database = Threads(THREADS)
         self._keeper = Keeper()
 
@@ -152,17 +156,43 @@ class Receiver:
             except Error as error:
                 logger.error("a request for storage commitment cannot be kept: %s", type(error).__name__)
                 return committing.FAILURE, None
-        else:
-            Timer(REPORT_SECONDS, self._report, [event.assoc, peer, request]).start()
+        elif not self._report_later(event.assoc, peer, request):
+            return committing.TOO_MANY, None
         logger.info("%s asked whether %d images are kept", peer.ae_title, len(request.objects))
         return committing.SUCCESS, None
+
+    def _report_later(self, association: Association, peer: Peer, request: committing.Request) -> bool:
+        """Have a report sent after the response. Return False if too many instances wait for theirs.
+
+        An association has one thread for this, since the library cannot wait for several responses of a sender at once.
+        """
+        with self._lock:
+            waiting = self._asked.setdefault(association, deque())
+            if sum(len(one.objects) for _, one in waiting) + len(request.objects) > settings.MAX_STUDY_FILES:
+                return False
+            waiting.append((time.monotonic() + REPORT_SECONDS, request))
+            if len(waiting) == 1:
+                Thread(target=self._report_each, args=[association, peer], name="report").start()
+        return True
+
+    def _report_each(self, association: Association, peer: Peer) -> None:
+        waiting = self._asked[association]
+        while True:
+            due, request = waiting[0]
+            time.sleep(max(0.0, due - time.monotonic()))
+            self._report(association, peer, request)
+            with self._lock:
+                waiting.popleft()
+                if not waiting:
+                    del self._asked[association]
+                    return
 
     def _report(self, association: Association, peer: Peer, request: committing.Request) -> None:
         """Report on the sender's own association, since no address is known to connect to."""
         try:
             reasons = self._database.begin(commitments.reasons, peer.department, request.objects).result()
             response = committing.report(association, request, reasons)
-        except (Error, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  (the library may raise any, and other reports follow)
             logger.warning(
                 "could not send the storage commitment to %s (%s); it has to request it again",
                 peer.ae_title,

@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from ml.pictures.dicom import elements
 from webapp.dicom import accepted
 from webapp.dicom.models import Instance, Peer, Progress, Retrieval, Retrieves
-from webapp.dicom.services import searching
+from webapp.dicom.services import searching, versions
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.dicom import associating, contexts, messages, storing
@@ -87,8 +87,8 @@ def _fetch(retrieval: Retrieval) -> bool:
         images = list(_images(association, retrieval.study_uid, started + TOTAL_SECONDS))
         if not images:
             raise NotDeliveredError("the PACS has no CR or DX images of this study", permanent=True)
-        has_fetched = False
-        while remaining := _remaining(retrieval, images):
+        has_fetched, present_uids = False, set[str]()
+        while remaining := _remaining(retrieval, images, present_uids):
             if has_fetched and time.monotonic() > started + FETCH_SECONDS:
                 return False
             _fetch_one(association, retrieval, remaining[0], by_get)
@@ -126,19 +126,23 @@ def _identifier(level: str, **keys: str) -> Dataset:
 
 
 def _present(retrieval: Retrieval, images: list[Dataset]) -> set[str]:
-    """The UIDs of the images that the department already has."""
+    """The UIDs of the images that the department already has, and whose files are not lost."""
     uids = [image.SOPInstanceUID for image in images]
     instances = Instance.objects.filter(instance_uid__in=uids, image__department=retrieval.department)
-    return set(instances.values_list("instance_uid", flat=True))
+    rows = instances.values_list("instance_uid", "image__file", "image__error_code")
+    return {uid for uid, file, error_code in rows if versions.is_kept(file, error_code)}
 
 
-def _remaining(retrieval: Retrieval, images: list[Dataset]) -> list[Dataset]:
+def _remaining(retrieval: Retrieval, images: list[Dataset], present_uids: set[str]) -> list[Dataset]:
     """Save the progress of a retrieval.
+
+    Args:
+        present_uids: the images that were present before. They are not looked up again, and present ones are added.
 
     Returns:
         The images that are still to be fetched; none if somebody has ended the retrieval.
     """
-    present_uids = _present(retrieval, images)
+    present_uids |= _present(retrieval, [image for image in images if image.SOPInstanceUID not in present_uids])
     retrieval.expected, retrieval.arrived = len(images), len(present_uids)
     progress = {
         "expected": retrieval.expected,

@@ -166,7 +166,7 @@ def test_the_rendered_picture_is_the_preview(scanner, store, problem):
     assert (answer.status_code, answer["Content-Type"]) == (200, "image/jpeg")
     answer = scanner.get(f"{url}/rendered", headers={"Accept": "image/gif"})
     problem(answer, 406, "representation_not_available")
-    problem(scanner.get(f"{url}/rendered?viewport=10,10"), 400, "unknown_parameter")
+    problem(scanner.get(f"{url}/rendered?window=40,400,linear"), 400, "unknown_parameter")
 
 
 def test_missing_studies_and_series_are_404(scanner, store, problem):

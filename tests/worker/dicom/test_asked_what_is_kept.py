@@ -1,10 +1,12 @@
 """Storage commitment: a sender asks what is stored, and gets the report over its association or at its address."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from tests import orthanc as orthancs
 from tests.worker.results.outbox import deliver, free_port
 from webapp.departments.models import Department
 from webapp.dicom.models import Peer
+from webapp.dicom.services import commitments
 from webapp.studies.outbox.models import Delivery
 from worker.dicom import committing, receiver
 
@@ -104,6 +107,33 @@ def test_a_request_that_cannot_be_answered_is_refused(port: int, settings: Any, 
     too_many = [(DigitalXRayImageStorageForPresentation, f"1.2.{number}") for number in range(1, 4)]
     content = request(*{"nothing": [], "no UID": [("1.2", "no UID")], "too many": too_many}[objects])
     assert ask(port, content, SHORT)[:2] == (status, 0)
+
+
+def test_a_sender_that_asks_without_end_gets_one_thread_and_a_limit(
+    port: int, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MAX_STUDY_FILES = 10
+    released, reports = Event(), Reports()
+
+    def slow_reasons(department: Department, objects: Any) -> list[int]:
+        assert released.wait(10)
+        return [0] * len(objects)
+
+    monkeypatch.setattr(commitments, "reasons", slow_reasons)
+    before = set(threading.enumerate())
+    contents = [request(("1.2", f"1.{number}"), ("1.2", f"2.{number}")) for number in range(1, 9)]
+    with connected(port, reports) as association:
+        for content, expected in zip(contents, [committing.SUCCESS] * 5 + [committing.TOO_MANY] * 3, strict=True):
+            status, _ = association.send_n_action(content, committing.REQUEST, committing.CLASS, committing.INSTANCE)
+            assert status.Status == expected
+        time.sleep(receiver.REPORT_SECONDS)
+        assert [thread.name for thread in set(threading.enumerate()) - before].count("report") == 1
+        released.set()
+        arrived = [reports.get(timeout=5)[1].TransactionUID for _ in range(5)]
+        assert arrived == [content.TransactionUID for content in contents[:5]]
+        # There is room again.
+        association.send_n_action(contents[5], committing.REQUEST, committing.CLASS, committing.INSTANCE)
+        assert reports.get(timeout=5)[1].TransactionUID == contents[5].TransactionUID
 
 
 def test_a_sender_with_an_address_gets_the_report_there_once_it_is_reachable(port: int, peer: Peer) -> None:

@@ -1,6 +1,7 @@
 """A department's PACS is searched, and studies are fetched from it."""
 
 import pytest
+from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 from pydicom.uid import UID
@@ -11,7 +12,7 @@ from webapp.accounts.identity import Identity
 from webapp.dicom.models import Destination, Instance, Peer, Progress
 from webapp.dicom.services import searching
 from webapp.refusals import Refused
-from webapp.studies.models import Study
+from webapp.studies.models import Image, Study
 from webapp.studies.outbox.models import Delivery, State
 from worker.deliver import delivering
 from worker.dicom import retrieving
@@ -106,6 +107,25 @@ def test_studies_are_fetched_by_c_get_except_images_already_stored(destination, 
     searching.retrieve(Identity(), search, [EARLIER])
     deliver()
     assert len(pacs.requested) == 3
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_an_image_whose_stored_file_is_lost_is_fetched_again(destination, pacs, is_gone):
+    search = run_search(destination, patient_id="4711")
+    [fetch] = searching.retrieve(Identity(), search, [EARLIER])
+    deliver()
+    lost = Image.objects.get(instance_uid=pacs.images[1].SOPInstanceUID)
+    if is_gone:
+        default_storage.delete(lost.file.name)
+    else:
+        Image.objects.filter(pk=lost.pk).update(error_code="file_damaged")
+    searching.retrieve(Identity(), search, [EARLIER])
+    deliver()
+    fetch.refresh_from_db()
+    assert (fetch.state, fetch.arrived, fetch.error) == (Progress.DONE, 2, "")
+    assert len(pacs.requested) == 3
+    again = Image.objects.get(instance_uid=lost.instance_uid)
+    assert (again != lost, default_storage.exists(again.file.name)) == (True, True)
 
 
 @pytest.mark.long

@@ -60,7 +60,7 @@ def report_content(data):
 
 def test_a_result_is_a_report_and_a_picture_of_the_same_study(dicom_image, make_revision):
     image = dicom_image()
-    sr, picture = arrived(making.make(make_revision(image, warnings=["age_outside_training"])))
+    sr, picture = arrived(making.make(make_revision(image, warnings=["borders_removed"])))
     source = dcmread(io.BytesIO(source_files.cr()))
     for data in (sr, picture):
         assert data.StudyInstanceUID == source.StudyInstanceUID
@@ -76,7 +76,7 @@ def test_a_result_is_a_report_and_a_picture_of_the_same_study(dicom_image, make_
         "vgg16-pneumonia", "1.2.0", "PneumoQueue", "operating point: balanced", "threshold: 45.67 %",
     ]  # fmt: skip
     assert "Not for diagnosis" in content.comments
-    assert "the age is outside of one to five" in content.comments
+    assert "borders cut off" in content.comments
     [reference] = picture.SourceImageSequence
     assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
     # The picture is in colour, with a band of text below it.
@@ -112,6 +112,23 @@ def test_each_group_has_its_finding_and_its_objects(dicom_image, make_revision, 
     # There is no picture of an unusable image.
     assert len(objects) == (1 if group == "unusable" else 2)
     assert ("probability" in content.comments) == (group != "unusable")
+
+
+@pytest.mark.parametrize("code", ["age_outside_training", "view_not_frontal"])
+@pytest.mark.parametrize("group", ["positive", "negative"])
+def test_an_unreliable_label_is_no_finding_unless_a_reader_confirms_it(dicom_image, make_revision, code, group):
+    image = dicom_image(group=group)
+    sr, picture = arrived(making.make(make_revision(image, group=group, warnings=[code])))
+    content = report_content(sr)
+    assert (content.presence, content.percent) == ("Presence Undetermined", None)
+    label = report.GROUPS[group]
+    assert f"The model's result: {label} (not reliable), probability 93.12 %. Beware: " in content.comments
+    assert f"{label} (not reliable)" in picture.ImageComments
+    verdict, presence = ("PNEUMONIA", "Present") if group == "positive" else ("NORMAL", "Absent")
+    confirmed = make_revision(image, 2, group=group, warnings=[code], verdict=verdict)
+    content = report_content(arrived(making.make(confirmed))[0])
+    assert (content.presence, content.percent, content.algorithm) == (presence, None, [])
+    assert f"verdict: {report.VERDICTS[verdict]}. The model's result was: {label} (not reliable)" in content.comments
 
 
 @pytest.mark.parametrize("code", WarningCode.values)

@@ -89,6 +89,9 @@ def test_dicomweb_client_finds_and_retrieves_result_objects(overruled, reader, w
         assert frame == picture.PixelData[: len(frame)]
         shown = Picture.open(io.BytesIO(client.retrieve_instance_rendered(*uids, media_types=("image/jpeg",))))
         assert shown.size == (picture.Columns, picture.Rows)
+        query = {"quality": 50, "viewport": "64,64"}
+        small = client.retrieve_instance_rendered(*uids, media_types=("image/jpeg",), params=query)
+        assert max(Picture.open(io.BytesIO(small)).size) == 64
 
 
 def test_pages_go_on_from_images_to_result_objects(overruled, client):

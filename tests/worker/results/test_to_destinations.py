@@ -78,6 +78,18 @@ def test_an_overruling_verdict_is_sent_and_an_agreeing_one_is_not(dicom_image, d
     assert revisions(image) == [(1, "positive", ""), (2, "positive", "NORMAL"), (3, "positive", "")]
 
 
+def test_a_verdict_that_agrees_with_an_unreliable_result_is_sent(dicom_image, destination, archive, reader):
+    destination(archive.port)
+    image = dicom_image()
+    Reading.objects.update(warnings=[{"code": "age_outside_training", "detail": "x"}])
+    announce(image)
+    deliver()
+    review(image, reader, "PNEUMONIA")
+    deliver()
+    assert archive.modalities() == ["SR", "OT", "SR", "KO"]
+    assert revisions(image) == [(1, "positive", ""), (2, "positive", "PNEUMONIA")]
+
+
 @pytest.mark.long
 def test_nothing_is_sent_for_other_images_or_without_a_destination(
     dicom_image, upload, department, destination, archive

@@ -26,7 +26,7 @@ from webapp.dicom.models.destinations import (
 from webapp.dicom.models.results import ResultObject
 from webapp.dicom.models.rules import Rule
 from webapp.dicom.models.searches import Progress, Retrieval, Search
-from webapp.studies.choices import GROUP_BY_VERDICT, PneumoniaKind, ResultGroup, Verdict
+from webapp.studies.choices import GROUP_BY_VERDICT, NOT_RELIABLE, PneumoniaKind, ResultGroup, Verdict
 from webapp.studies.models import Image
 
 __all__ = [
@@ -188,7 +188,7 @@ class Revision(models.Model):
     group = models.CharField(max_length=10, choices=ResultGroup, help_text="the model's")
     warnings = models.JSONField(default=list, blank=True, help_text="their codes")
     verdict = models.CharField(
-        max_length=10, choices=Verdict, blank=True, help_text="of a reader, where it overrules the model"
+        max_length=10, choices=Verdict, blank=True, help_text="of a reader, where it is the answer"
     )
     verdict_kind = models.CharField(max_length=10, choices=PneumoniaKind, blank=True)
 
@@ -197,6 +197,11 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.image_id}, revision {self.number}"
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the model's result may be relied on."""
+        return self.group != ResultGroup.UNUSABLE and not NOT_RELIABLE.intersection(self.warnings)
 
     @property
     def told_group(self) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from webapp.dicom import results
 from webapp.dicom.models import Destination, ResultObject, Revision, Sends
 from webapp.dicom.services.destinations import DICOM, RESULT
-from webapp.studies.choices import GROUP_BY_VERDICT, ReviewStage, Verdict
+from webapp.fhir.observations import is_by_reader
+from webapp.studies.choices import ReviewStage
 from webapp.studies.models import Image
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
@@ -55,7 +56,7 @@ def _result(image: Image) -> dict[str, Any] | None:
     reading = image.result
     if reading is None or image.stage in AWAITED:
         return None
-    overruled = bool(image.verdict) and GROUP_BY_VERDICT[Verdict(image.verdict)] != reading.group
+    by_reader = is_by_reader(image)
     return {
         "bundle": reading.bundle,
         "probability": reading.probability,
@@ -63,8 +64,8 @@ def _result(image: Image) -> dict[str, Any] | None:
         "operating_point": reading.operating_point,
         "group": reading.group,
         "warnings": [warning["code"] for warning in reading.warnings],
-        "verdict": image.verdict if overruled else "",
-        "verdict_kind": image.verdict_kind if overruled else "",
+        "verdict": image.verdict if by_reader else "",
+        "verdict_kind": image.verdict_kind if by_reader else "",
     }
 
 

@@ -26,8 +26,8 @@ from webapp.studies.querysets import ImageQuerySet
 
 #: Fields of an image that retrieving needs.
 FIELDS = (
-    "file", "preview", "preview_sha256", "sha256", "department", "study__department", "instance__study_uid",
-    "instance__series_uid", "instance__instance_uid", "instance__transfer_syntax",
+    "file", "preview", "preview_sha256", "sha256", "width", "height", "department", "study__department",
+    "instance__study_uid", "instance__series_uid", "instance__instance_uid", "instance__transfer_syntax",
 )  # fmt: skip
 
 #: Names of the levels in a URL.

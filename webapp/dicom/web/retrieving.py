@@ -11,10 +11,11 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from webapp.audit.models import Action
-from webapp.dicom.web import accepting, frames, headers, metadata, multipart
+from webapp.dicom.web import accepting, frames, headers, metadata, multipart, rendering
 from webapp.dicom.web.base import DicomWebView, Retrievable, files, not_made_yet
 from webapp.refusals import Refused
-from webapp.studies.files import responses
+from webapp.studies.files import responses, stored
+from webapp.studies.models import Image
 
 JPEG = "image/jpeg"
 
@@ -124,20 +125,22 @@ class Rendered(DicomWebView):
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
         instance = self.instances()[0]
-        if request.query_params:
-            raise Refused("unknown_parameter", "Only the whole picture in the instance's own window is available.")
+        how = rendering.parse(request.query_params)
         if instance.is_made:
-            return self._result_picture(request)
+            return self._result_picture(request, how)
         image = instance.image
         name = str(image.preview.name or "")
         if not name:
             raise Refused("not_read_yet", "There is no picture of this instance yet, or it could not be made.")
-        kind = mimetypes.guess_type(name)[0] or ""
+        kind = JPEG if request.query_params else mimetypes.guess_type(name)[0] or ""
         _require(request, kind)
         self.record_access([instance], Action.VIEW)
-        return responses.picture(request, name, image.preview_hash)
+        if not request.query_params:
+            return responses.picture(request, name, image.preview_hash)
+        version = f"{name} {image.preview_hash} {how}"
+        return responses.cached(request, version, lambda: _preview(image, how))
 
-    def _result_picture(self, request: Request) -> HttpResponseBase:
+    def _result_picture(self, request: Request, how: rendering.Rendering) -> HttpResponseBase:
         """The result's picture as a JPEG."""
         from PIL import Image as Picture
 
@@ -147,9 +150,21 @@ class Rendered(DicomWebView):
             header = headers.of_image(file)
             [content] = (b"".join(parts) for parts in frames.read(file, header, [1]))
         picture = Picture.frombytes("RGB", (header.number("Columns"), header.number("Rows")), content)
-        output = io.BytesIO()
-        picture.save(output, "JPEG", quality=90)
-        return HttpResponse(output.getvalue(), content_type=JPEG)
+        return HttpResponse(rendering.jpeg(picture, how, picture.size), content_type=JPEG)
+
+
+def _preview(image: Image, how: rendering.Rendering) -> HttpResponse:
+    """An image's preview, rendered as a JPEG."""
+    from PIL import Image as Picture
+
+    try:
+        content = stored.read(image.preview.name, image.preview_hash)
+    except FileNotFoundError:
+        raise Http404 from None
+    with Picture.open(io.BytesIO(content)) as opened:
+        picture = opened.convert("L" if opened.mode == "L" else "RGB")
+    source = (image.width or picture.width, image.height or picture.height)
+    return HttpResponse(rendering.jpeg(picture, how, source), content_type=JPEG)
 
 
 def _require(request: Request, kind: str) -> None:

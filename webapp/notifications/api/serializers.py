@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.http.serializers import TypedSerializer
-from webapp.notifications.models import Event, Webhook
+from webapp.notifications.models import WEBHOOK_EVENTS, Webhook
 from webapp.studies.api.serializers.results import moment
 from webapp.studies.outbox.models import Delivery, State
 
@@ -22,7 +22,9 @@ class URLField(serializers.CharField):
 class WebhookSerializer(TypedSerializer, serializers.ModelSerializer):
     url = URLField(max_length=500)
     events = serializers.ListField(
-        child=serializers.ChoiceField(choices=Event.choices), required=False, help_text="by default `study.finished`"
+        child=serializers.ChoiceField(choices=list(WEBHOOK_EVENTS.items())),
+        required=False,
+        help_text="by default `study.finished`",
     )
 
     class Meta:

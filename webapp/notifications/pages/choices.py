@@ -18,7 +18,17 @@ from webapp.departments import permissions
 from webapp.departments.models import Department
 from webapp.http import languages
 from webapp.notifications import access, announcing, services
-from webapp.notifications.models import Channel, Choice, Event, Language, Mailbox, Payload, Reader, Webhook
+from webapp.notifications.models import (
+    WEBHOOK_EVENTS,
+    Channel,
+    Choice,
+    Event,
+    Language,
+    Mailbox,
+    Payload,
+    Reader,
+    Webhook,
+)
 
 
 class PersonForm(forms.Form):
@@ -52,7 +62,7 @@ def choices(request: HttpRequest, slug: str = "") -> HttpResponse:
         "rows": _rows(identity, department),
         "channels": [Channel.EMAIL] if department else list(Channel),
         "webhooks": Webhook.objects.filter(**_owner(identity, department)).order_by("created_at"),
-        "events": Event,
+        "events": WEBHOOK_EVENTS,
         "payloads": Payload,
         "mail": bool(settings.EMAIL_URL),
         "departments": permissions.managed_departments(identity) if not department else (),

@@ -15,7 +15,7 @@ from webapp.accounts.identity import identify
 from webapp.http import keyset
 from webapp.http.sentences import in_words
 from webapp.notifications import access, services
-from webapp.notifications.models import Event, Payload
+from webapp.notifications.models import WEBHOOK_EVENTS, Payload
 from webapp.refusals import Refused
 from webapp.studies.outbox.models import Delivery
 
@@ -35,7 +35,7 @@ def webhook(request: HttpRequest, pk: UUID) -> HttpResponse:
 def add(request: HttpRequest, slug: str = "") -> HttpResponse:
     identity = identify(request)
     department = access.managed_department(identity, slug) if slug else None
-    events = [event for event in request.POST.getlist("events") if event in Event.values]
+    events = [event for event in request.POST.getlist("events") if event in WEBHOOK_EVENTS]
     payload = next((value for value in Payload.values if value == request.POST.get("payload")), Payload.IDS)
     try:
         webhook, secret = services.create_webhook(

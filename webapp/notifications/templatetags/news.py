@@ -4,7 +4,7 @@ from typing import Any
 
 from django import template
 
-from webapp.notifications.models import Event, News
+from webapp.notifications.models import WEBHOOK_EVENTS, News
 
 register = template.Library()
 
@@ -22,4 +22,4 @@ def unread_news(context: Any) -> str:
 
 @register.filter
 def event(value: str) -> str:
-    return str(Event(value).label) if value in Event.values else value
+    return str(WEBHOOK_EVENTS.get(value, value))

@@ -15,8 +15,10 @@ from webapp.studies.outbox import services as outbox
 from webapp.studies.querysets import ImageQuerySet
 
 #: The kinds of deliveries that announce something. A study has finished; the payload has its id. Images outside studies
-#: have failed, and images show signs of pneumonia; the payload has a list of ids.
+#: have failed, images show signs of pneumonia, and results have changed after their images were read; the payload has a
+#: list of ids.
 STUDY_FINISHED, IMAGES_FAILED, IMAGES_POSITIVE = "study.finished", "image.failed", "image.positive"
+IMAGES_CORRECTED = "image.corrected"
 #: Images that arrived as DICOM have a new or changed result, from a model, a correction or a reader.
 RESULT_CHANGED = "image.result"
 #: The states of a ZIP from which no more images come.

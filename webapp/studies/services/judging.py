@@ -19,7 +19,12 @@ from webapp.studies.choices import (
 )
 from webapp.studies.models import Image, Reading
 from webapp.studies.querysets import ImageQuerySet
-from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images, announce_results
+from webapp.studies.services.completion import (
+    IMAGES_CORRECTED,
+    IMAGES_POSITIVE,
+    announce_images,
+    announce_results,
+)
 from webapp.studies.services.list_columns import list_columns
 from webapp.studies.services.results import Result
 
@@ -109,26 +114,36 @@ def _judge(image_ids: Sequence[UUID]) -> int:
     readings = Reading.objects.filter(image__in=image_ids).select_for_update().order_by("pk").defer("heatmap")
     changed: list[Reading] = []
     results: list[Result] = []
+    groups: dict[UUID, str] = {}
+    corrected: list[UUID] = []
     for reading in readings:
         image = images[reading.image_id]
         warnings = _replaced(reading.warnings, outside_training(image.age, image.view))
         if warnings == reading.warnings:
             continue
-        reading.warnings = warnings
+        codes, reading.warnings = _codes(reading.warnings), warnings
         changed.append(reading)
         if reading.state == ReadingState.SUCCEEDED:
-            reading.group = _group(reading, image)
+            before, reading.group = (reading.group, codes), _group(reading, image)
             if not reading.shadow:
                 results.append(_result(reading))
+                groups[image.pk] = reading.group
+                # The age in the text of a warning may change without its code.
+                if before != (reading.group, _codes(warnings)) and not image.guest:
+                    corrected.append(image.pk)
     Reading.objects.bulk_update(changed, ["warnings", "group"], batch_size=CHUNK)
     if results:
-        groups = {reading.image_id: reading.group for reading in changed if not reading.shadow}
         Image.objects.filter(pk__in=list(groups)).update(**list_columns(results, groups))
         announce_results(Image.objects.filter(pk__in=list(groups)))
+        announce_images(IMAGES_CORRECTED, corrected)
         superseded = [pk for pk in groups if images[pk].verdict]
         Image.objects.filter(pk__in=superseded).update(group=GROUP_BY_STANDING_VERDICT)
         _announce({pk: group for pk, group in groups.items() if pk not in superseded}, images)
     return len(changed)
+
+
+def _codes(warnings: Iterable[dict[str, str]]) -> set[str]:
+    return {warning["code"] for warning in warnings}
 
 
 def _group(reading: Reading, image: Image) -> str:

@@ -15,7 +15,7 @@ from worker.deliver.dicom.source import MANUFACTURER, NOT_FOR_DIAGNOSIS, finish,
 
 #: The code from SNOMED CT itself, since no context group of PS3.16 contains pneumonia.
 PNEUMONIA = Code("233604007", "SCT", "Pneumonia")
-#: The presence of pneumonia according to each group.
+#: The presence of pneumonia according to each group that is the answer.
 PRESENCE = {
     ResultGroup.POSITIVE: codes.DCM.Present,
     ResultGroup.UNCLEAR: codes.DCM.PresenceUndetermined,
@@ -100,7 +100,7 @@ def observer(revision: Revision) -> sr.ObserverContext:
 def _finding(source: Dataset, revision: Revision) -> sr.MeasurementsAndQualitativeEvaluations:
     by_model = not revision.verdict
     measurements = []
-    if by_model and revision.told_group != ResultGroup.UNUSABLE and revision.probability is not None:
+    if by_model and revision.is_reliable and revision.probability is not None:
         measurements = [sr.Measurement(codes.DCM.CertaintyOfFinding, percent(revision), codes.UCUM.Percent)]
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=uid(revision, "finding"), identifier="PneumoQueue pneumonia"),
@@ -108,15 +108,21 @@ def _finding(source: Dataset, revision: Revision) -> sr.MeasurementsAndQualitati
         # A reader's verdict comes from no algorithm.
         algorithm_id=_algorithm(revision) if by_model else None,
         measurements=measurements,
-        qualitative_evaluations=[
-            sr.QualitativeEvaluation(codes.DCM.PresenceOfProperty, PRESENCE[ResultGroup(revision.told_group)])
-        ],
+        qualitative_evaluations=[sr.QualitativeEvaluation(codes.DCM.PresenceOfProperty, _presence(revision))],
         source_images=[sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
     )
     for text in comments(revision):
         item = sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS)
         group[0].ContentSequence.append(item)
     return group
+
+
+def _presence(revision: Revision) -> Code:
+    group = ResultGroup(revision.told_group)
+    if not revision.verdict and not revision.is_reliable and group != ResultGroup.UNUSABLE:
+        # The department wants a label, which readers of the text see. It is no finding, in FHIR either.
+        group = ResultGroup.UNCLEAR
+    return PRESENCE[group]
 
 
 def _algorithm(revision: Revision) -> sr.AlgorithmIdentification:
@@ -137,13 +143,17 @@ def percent(revision: Revision) -> float:
 def comments(revision: Revision) -> Sequence[str]:
     """The texts of the report."""
     by_model = GROUPS[ResultGroup(revision.group)]
+    if revision.group != ResultGroup.UNUSABLE and not revision.is_reliable:
+        by_model += " (not reliable)"
     if revision.group != ResultGroup.UNUSABLE and revision.probability is not None:
         by_model += f", probability {percent(revision):g} %"
     if revision.verdict:
         verdict = VERDICTS[Verdict(revision.verdict)]
         if revision.verdict_kind:
             verdict += f", {KINDS[PneumoniaKind(revision.verdict_kind)]}"
-        texts = [f"A reader's verdict: {verdict}. It overrules the model's result, which was: {by_model}."]
+        agrees = revision.told_group == revision.group
+        relation = "The model's result was" if agrees else "It overrules the model's result, which was"
+        texts = [f"A reader's verdict: {verdict}. {relation}: {by_model}."]
     else:
         texts = [f"The model's result: {by_model}."]
     warnings = [WARNINGS[WarningCode(code)] for code in revision.warnings if code in WarningCode.values]
