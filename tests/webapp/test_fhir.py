@@ -121,12 +121,23 @@ def test_an_unreliable_result_has_no_value(add, fetch_resources):
 def test_the_conclusion_counts_an_unreliable_label_only_with_a_verdict(add, fetch_resources):
     image = add(0.9, UNRELIABLE, unreliable_group="positive")
     [report] = fetch_resources()["DiagnosticReport"]
-    assert report["conclusion"].startswith("0 of 1 images show signs")
+    assert report["conclusion"].startswith("0 of 0 evaluated images show signs of pneumonia; 1 not evaluated. Not")
     assert "conclusionCode" not in report
     Image.objects.filter(pk=image.pk).update(**reviewed("PNEUMONIA", "positive"))
     [report] = fetch_resources()["DiagnosticReport"]
-    assert report["conclusion"].startswith("1 of 1 images show signs")
+    assert report["conclusion"].startswith("1 of 1 evaluated images show signs of pneumonia. Not")
     assert report["conclusionCode"][0]["coding"][0]["code"] == "233604007"
+
+
+def test_the_conclusion_counts_images_without_an_answer_apart(add, fetch_resources, make_image, study):
+    add(0.9), add(0.3), add(0.05)
+    add(0.05, UNRELIABLE), add(0.05, UNRELIABLE)
+    add(None)
+    make_image(Status.READY, study=study, department=study.department)
+    [report] = fetch_resources()["DiagnosticReport"]
+    assert report["conclusion"].startswith(
+        "1 of 3 evaluated images show signs of pneumonia; 2 not evaluated, 2 not read. Not"
+    )
 
 
 def test_a_verdict_that_agrees_with_an_unreliable_label_is_the_readers(add, fetch_resources):

@@ -72,6 +72,7 @@ def test_a_finished_study_arrives_once_and_signed(webhook, receiver, finished, s
             "status": "finished",
             "total": 3,
             "counts": {"queued": 0, "ready": 0, "running": 0, "succeeded": 2, "failed": 1, "cancelled": 0},
+            "failed_archives": 0,
         },
     }
     assert request.headers["webhook-id"] == event["id"]

@@ -10,11 +10,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from webapp.dashboard import counted
 from webapp.studies.choices import (
     Label,
     PneumoniaKind,
     Priority,
-    ResultGroup,
     ReviewStage,
     Source,
     Status,
@@ -125,7 +125,7 @@ class WorklistFilterForm(FilterForm):
         required=False,
         widget=PlainSelect,
     )
-    group = Choice(ResultGroup.choices, _("Result"))
+    group = Choice(counted.LABELS.items(), _("Result"))
     waiting_hours = Choice(
         [("1", _("1 hour")), ("4", _("4 hours")), ("24", _("a day")), ("72", _("3 days"))], _("Waits at least")
     )
@@ -143,7 +143,7 @@ class StudyFilterForm(FilterForm):
         required=False,
         widget=PlainInput(attrs={"type": "search", "placeholder": _("Beginning of a name or patient, or an id")}),
     )
-    group = Choice(ResultGroup.choices, _("Result"))
+    group = Choice(counted.LABELS.items(), _("Result"))
     status = Choice(StudyStatus.choices, _("Status"))
     reviewed = Choice([("false", _("not yet")), ("true", _("yes"))], _("Reviewed"))
     patient = forms.CharField(label=_("Patient"), required=False, widget=PlainInput)

@@ -7,13 +7,13 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
 from webapp.audit import services as audit
 from webapp.audit.models import Action
+from webapp.dashboard import counted
 from webapp.dashboard.forms import ImageFilterForm, StudyFilterForm
 from webapp.dashboard.identity import viewer
 from webapp.dashboard.rows import NAMES, shown
@@ -27,7 +27,6 @@ from webapp.searches import services as searches
 from webapp.searches.models import List
 from webapp.studies.api.filters import Filters, ImageFilters, StudyFilters, checked
 from webapp.studies.api.lists import narrowed
-from webapp.studies.choices import ResultGroup
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import Progress, progress_by_study
 
@@ -35,13 +34,6 @@ PAGE = 25
 #: Number of saved views shown above a list. All are on a page of their own.
 SAVED = 12
 NEWEST = "-created_at"
-#: Words for groups that follow a count.
-GROUPS = {
-    ResultGroup.POSITIVE: pgettext_lazy("images", "positive"),
-    ResultGroup.UNCLEAR: pgettext_lazy("images", "unclear"),
-    ResultGroup.NEGATIVE: pgettext_lazy("images", "negative"),
-    ResultGroup.UNUSABLE: pgettext_lazy("images", "unusable"),
-}
 
 
 def query_params(request: HttpRequest) -> dict[str, str]:
@@ -72,7 +64,7 @@ def images(request: HttpRequest) -> HttpResponse:
 @never_cache
 def studies(request: HttpRequest) -> HttpResponse:
     rows = Study.objects.select_related("patient", "department").only(
-        "name", "created_at", "patient__identifier", "department__name"
+        "name", "created_at", "patient__identifier", "department__name", "department__label_outside_training"
     )
     return _list(request, List.STUDIES, rows, StudyFilters, StudyFilterForm)
 
@@ -109,14 +101,18 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
 
 
 def _with_progress(studies: list[Study]) -> list[tuple[Study, Progress, list[tuple[str, str, str, int]]]]:
-    """Each study with its progress and, for each group of its results, the value, word, label and number of images."""
+    """Each study with its progress and, for each group of its results, the CSS class, word, label and number."""
     progress = progress_by_study(studies)
     # Translate once instead of for each row.
-    words = [(group.value, str(GROUPS[group]), str(group.label)) for group in ResultGroup]
+    words = {outside: counted.words(label_outside_training=outside) for outside in (False, True)}
     rows = []
     for study in studies:
         current = progress[study.pk]
-        rows.append(
-            (study, current, [(*text, current.results[text[0]]) for text in words if text[0] in current.results])
-        )
+        outside = study.department is not None and study.department.label_outside_training
+        numbers = [
+            (tone, word, label, current.results[group])
+            for group, tone, word, label in words[outside]
+            if group in current.results
+        ]
+        rows.append((study, current, numbers))
     return rows

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from webapp.accounts import identity as identities
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.dashboard import counted
 from webapp.dashboard.identity import viewer
 from webapp.dashboard.lists import query_params, values
 from webapp.dashboard.rows import shown
@@ -24,7 +25,7 @@ from webapp.http.long_polling import hold, may_wait
 from webapp.studies.access import visible_study
 from webapp.studies.api.filters import StudyImageFilters
 from webapp.studies.api.lists import narrowed, sort_key
-from webapp.studies.choices import Priority, ResultGroup, Status
+from webapp.studies.choices import Priority, Status
 from webapp.studies.models import Patient, Study
 from webapp.studies.progress import Progress, current_progress
 from webapp.studies.services import opening, pauses
@@ -102,21 +103,25 @@ def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
         "page_user": identities.page_user(request),
         "params": params,
         "query": urlencode(params),
-        "groups": _groups(progress, params),
+        "groups": _groups(found, progress, params),
         "orders": [(value, words, _link(params, ordering=value)) for value, words in ORDERS.items()],
     }
 
 
-def _groups(progress: Progress, params: dict[str, str]) -> list[tuple[str, str, int, str, bool]]:
+def _groups(found: Study, progress: Progress, params: dict[str, str]) -> list[tuple[str, str, int, str, bool]]:
     """Links to the images of each result, and to failed ones: CSS class, words, number, address, whether chosen."""
-    numbers = {Status.FAILED.value: progress.counts[Status.FAILED], **progress.results}
-    links = [(group.value, str(group.label), {"group": group.value, "status": ""}) for group in ResultGroup]
-    links.append(("failed", gettext("Could not be read"), {"group": "", "status": "failed"}))
+    outside = found.department is not None and found.department.label_outside_training
+    links = [
+        (progress.results.get(group), tone, label, {"group": group, "status": ""})
+        for group, tone, _, label in counted.words(label_outside_training=outside)
+    ]
+    failed = progress.counts[Status.FAILED]
+    links.append((failed, "failed", gettext("Could not be read"), {"group": "", "status": "failed"}))
     chosen = {name: params.get(name, "") for name in ("group", "status")}
     return [
-        (tone, words, numbers[tone], _link(params, **filters), filters == chosen)
-        for tone, words, filters in links
-        if numbers.get(tone)
+        (tone, label, number, _link(params, **filters), filters == chosen)
+        for number, tone, label, filters in links
+        if number
     ]
 
 

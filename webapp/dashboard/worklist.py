@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webapp.audit import services as audit
 from webapp.audit.models import Action
+from webapp.dashboard import counted
 from webapp.dashboard.forms import WorklistFilterForm
 from webapp.dashboard.identity import viewer
 from webapp.dashboard.lists import SAVED, query_params, values
@@ -32,7 +33,7 @@ from webapp.searches import services as searches
 from webapp.searches.models import List
 from webapp.studies.access import OWNER, visible_image
 from webapp.studies.api.filters import WorklistFilters
-from webapp.studies.choices import ResultGroup, ReviewStage
+from webapp.studies.choices import ReviewStage
 from webapp.studies.models import Image
 from webapp.studies.services import urgency
 
@@ -53,6 +54,8 @@ def worklist(request: HttpRequest) -> HttpResponse:
     params = query_params(request)
     cursor = params.pop("cursor", None)
     context: dict[str, Any] = {"kind": List.WORKLIST.value, "params": params, "url": reverse("worklist"), "status": 200}
+    visible = permissions.visible_departments(identity)
+    departments = list(visible.values_list("slug", "name", "label_outside_training"))
     try:
         found = Worklist(identity, values(WorklistFilters, params))
         page = found.page(PAGE, cursor, shown(Image.objects, *NAMES))
@@ -64,20 +67,24 @@ def worklist(request: HttpRequest) -> HttpResponse:
     else:
         links = {"before": page.previous, "after": page.next}
         context |= {name: f"?{urlencode({**params, 'cursor': place})}" for name, place in links.items() if place}
-        context |= {"rows": page.rows, "numbers": _numbers(found, params, others), "reviews": found.reviews}
-    departments = list(permissions.visible_departments(identity).values_list("slug", "name"))
-    context |= {"form": WorklistFilterForm(params, departments), "query": urlencode(params)}
+        outside = any(wants for slug, _name, wants in departments if slug == params.get("department", slug))
+        numbers = _numbers(found, params, others, label_outside_training=outside)
+        context |= {"rows": page.rows, "numbers": numbers, "reviews": found.reviews}
+    form = WorklistFilterForm(params, [(slug, name) for slug, name, _wants in departments])
+    context |= {"form": form, "query": urlencode(params)}
     context["saved"] = searches.of_list(user, List.WORKLIST)[:SAVED]
     return render(request, "dashboard/worklist.html", context, status=context["status"])
 
 
-def _numbers(found: Worklist, params: dict[str, str], others: dict[str, str]) -> list[dict[str, Any]]:
+def _numbers(
+    found: Worklist, params: dict[str, str], others: dict[str, str], *, label_outside_training: bool
+) -> list[dict[str, Any]]:
     """Links to parts of the worklist, with the number of images in each."""
-    counts = found.counts()
+    counts, groups = found.counts(), counted.words(label_outside_training=label_outside_training)
     links: list[tuple[str, str, dict[str, str]]] = [
         ("", _("All"), {}),
         ("stat", "STAT", {"stat": "true"}),
-        *((group.value, str(group.label), {"group": group.value}) for group in ResultGroup),
+        *((tone, label, {"group": group}) for group, tone, _short, label in groups),
         ("", _("Second reading"), {"stage": ReviewStage.SECOND.value}),
         ("", _("Readers disagree"), {"stage": ReviewStage.DISAGREED.value}),
     ]

@@ -106,10 +106,19 @@ def _report(
         "issued": timezone.now().isoformat(),
         **({"result": [{"reference": address} for address in group_urls]} if group_urls else {}),
         **({name: [{"reference": address} for address in imaging]} if imaging else {}),
-        "conclusion": f"{len(positive)} of {len(images)} images show signs of pneumonia. {NOT_FOR_DIAGNOSIS}",
+        "conclusion": f"{_conclusion(images, len(positive))}. {NOT_FOR_DIAGNOSIS}",
         # A negative result gets no conclusion code, because it does not rule pneumonia out.
         **({"conclusionCode": kind_codes or [codes.PNEUMONIA]} if positive else {}),
     }
+
+
+def _conclusion(images: Sequence[Image], positive: int) -> str:
+    """The number of positive images. Images without an answer are counted apart: they are not free of signs."""
+    evaluated = sum(map(has_value, images))
+    unread = sum(image.result is None for image in images)
+    others = {"not evaluated": len(images) - evaluated - unread, "not read": unread}
+    rest = ", ".join(f"{number} {words}" for words, number in others.items() if number)
+    return f"{positive} of {evaluated} evaluated images show signs of pneumonia{'; ' * bool(rest)}{rest}"
 
 
 def _status(images: Sequence[Image]) -> str:

@@ -42,7 +42,7 @@ def announce_study(delivery: Delivery) -> None:
     if study is None:
         raise outbox.ObsoleteError("its study was deleted")
     _notify(Event.STUDY_FINISHED, study, _audience(Event.STUDY_FINISHED, study), delivery.pk, delivery.created_at)
-    # Webhooks have already got the number of failures with the first event.
+    # Webhooks have already got the numbers of failed images and ZIPs with the first event.
     failed = study.images.filter(status=Status.FAILED).exists()
     if failed or study.archives.filter(state=Archive.State.FAILED).exists():
         people = replace(_audience(Event.FAILED, study), webhooks=[])

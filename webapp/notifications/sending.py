@@ -103,6 +103,8 @@ def _study(study: Study) -> dict[str, Any]:
         "status": current.status,
         "total": current.total,
         "counts": current.counts,
+        # Only their number: a file's name may be a patient's.
+        "failed_archives": len(current.errors),
     }
 
 

@@ -112,6 +112,10 @@ def test_each_group_has_its_finding_and_its_objects(dicom_image, make_revision, 
     # There is no picture of an unusable image.
     assert len(objects) == (1 if group == "unusable" else 2)
     assert ("probability" in content.comments) == (group != "unusable")
+    # A good image of another age is in the same group.
+    assert ("No answer: the image is not usable, or the model learnt from other ages" in content.comments) == (
+        group == "unusable"
+    )
 
 
 @pytest.mark.parametrize("code", ["age_outside_training", "view_not_frontal"])

@@ -27,7 +27,7 @@ GROUPS = {
     ResultGroup.POSITIVE: "Signs of pneumonia",
     ResultGroup.UNCLEAR: "Unclear",
     ResultGroup.NEGATIVE: "No signs of pneumonia found",
-    ResultGroup.UNUSABLE: "Not usable: the image is probably no chest X-ray that the model can read",
+    ResultGroup.UNUSABLE: "No answer: the image is not usable, or the model learnt from other ages and views",
 }
 VERDICTS = {
     Verdict.PNEUMONIA: "Pneumonia",
