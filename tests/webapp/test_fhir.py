@@ -136,7 +136,7 @@ def test_the_conclusion_counts_images_without_an_answer_apart(add, fetch_resourc
     make_image(Status.READY, study=study, department=study.department)
     [report] = fetch_resources()["DiagnosticReport"]
     assert report["conclusion"].startswith(
-        "1 of 3 evaluated images show signs of pneumonia; 2 not evaluated, 2 not read. Not"
+        "1 of 3 evaluated images show signs of pneumonia; 1 unclear, 2 not evaluated, 2 not read. Not"
     )
 
 

@@ -113,10 +113,13 @@ def _report(
 
 
 def _conclusion(images: Sequence[Image], positive: int) -> str:
-    """The number of positive images. Images without an answer are counted apart: they are not free of signs."""
+    """The number of positive images. Unclear images and those without an answer are counted apart: they are not free of
+    signs.
+    """
     evaluated = sum(map(has_value, images))
     unread = sum(image.result is None for image in images)
-    others = {"not evaluated": len(images) - evaluated - unread, "not read": unread}
+    unclear = sum(has_value(image) and image.group == ResultGroup.UNCLEAR for image in images)
+    others = {"unclear": unclear, "not evaluated": len(images) - evaluated - unread, "not read": unread}
     rest = ", ".join(f"{number} {words}" for words, number in others.items() if number)
     return f"{positive} of {evaluated} evaluated images show signs of pneumonia{'; ' * bool(rest)}{rest}"
 
