@@ -120,6 +120,8 @@ def parser() -> argparse.ArgumentParser:
     benchmark.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16], help="images in a batch")
     benchmark.add_argument("--engine", nargs="+", default=["auto"], metavar="NAME",
                            help="keras, mnn, openvino; the first is what the others are compared with")  # fmt: skip
+    benchmark.add_argument("--precision", nargs="+", default=["float32"], choices=("float32", "bfloat16", "float16"),
+                           help="of keras; several are measured beside each other")  # fmt: skip
     benchmark.add_argument("--seconds", type=float, default=10.0, help="for each engine and size of batch")
     benchmark.add_argument("--files", type=Path, help="X-rays to read from the disk as well, and to compare answers on")
     benchmark.add_argument("--json", type=Path, help="write the figures here")
@@ -231,6 +233,6 @@ def _benchmark(arguments: argparse.Namespace) -> None:
 
     files = sorted(file for file in arguments.files.rglob("*") if file.is_file()) if arguments.files else []
     benchmark(
-        arguments.model, arguments.batch, names=arguments.engine, seconds=arguments.seconds, files=files,
-        json_file=arguments.json,
+        arguments.model, arguments.batch, names=arguments.engine, precisions=arguments.precision,
+        seconds=arguments.seconds, files=files, json_file=arguments.json,
     )  # fmt: skip

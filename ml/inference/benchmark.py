@@ -21,6 +21,7 @@ def benchmark(
     batches: Sequence[int],
     *,
     names: Sequence[str] = (engines.AUTO,),
+    precisions: Sequence[str] = (engines.FLOAT32,),
     seconds: float = 10.0,
     files: Sequence[Path] = (),
     json_file: Path | None = None,
@@ -33,6 +34,7 @@ def benchmark(
         model: the bundle's folder.
         batches: the batch sizes to measure.
         names: the names of the engines.
+        precisions: Keras is measured in each of these.
         seconds: how long to read for each engine and batch size, with and without maps.
         files: X-rays to read from disk as well, once and in the largest batches, which includes decoding and
             preparing. With several engines, their answers to these are compared too.
@@ -42,7 +44,12 @@ def benchmark(
         The report: ``images_per_second`` and ``with_maps_and_warnings`` by engine and batch size, and more.
     """
     bundle = Bundle.read(model)
-    loaded = [engines.load(model, name) for name in names]
+    chosen = [engines.usable(bundle)[0] if name == engines.AUTO else name for name in names]
+    loaded = [
+        engines.load(model, name, precision)
+        for name in chosen
+        for precision in (precisions if name == engines.KERAS else (engines.FLOAT32,))
+    ]
     for engine in loaded:
         engine.warm_up(max(batches))
     size = bundle.preprocessing.size

@@ -19,7 +19,7 @@ BATCH, SECONDS = 4, 2.0
 LIMIT = 180
 
 
-def choose(bundle: Bundle, cache: Path) -> str:
+def choose(bundle: Bundle, cache: Path, precision: str = engines.FLOAT32) -> str:
     """The engine for a bundle: Keras on a GPU, otherwise the fastest of those that are installed.
 
     If there are several, each is measured in its own process, once for each processor, bundle and engine release.
@@ -27,6 +27,7 @@ def choose(bundle: Bundle, cache: Path) -> str:
     Args:
         bundle: the bundle to read with.
         cache: a JSON file that stores the measurements.
+        precision: the precision in which Keras is measured.
 
     Raises:
         EngineError: if no engine runs the bundle.
@@ -35,9 +36,11 @@ def choose(bundle: Bundle, cache: Path) -> str:
     if len(usable) == 1 or engines.on_gpu():
         return usable[0]
     key = _key(bundle, usable)
+    if precision != engines.FLOAT32:
+        key += f", {precision}"
     measured = _read_cache(cache)
     if set(measured.get(key, {})) != set(usable):
-        measured[key] = {name: _measure(bundle, name) for name in usable}
+        measured[key] = {name: _measure(bundle, name, precision) for name in usable}
         # An engine may have failed for lack of memory or time, so failures are not stored but tried again next time.
         if all(measured[key].values()):
             _write_cache(cache, measured)
@@ -60,20 +63,21 @@ def _version(package: str) -> str:
         return version(f"{package}-cpu")
 
 
-def _measure(bundle: Bundle, name: str) -> float:
+def _measure(bundle: Bundle, name: str, precision: str = engines.FLOAT32) -> float:
     """Images per second, with maps and warnings; 0 for an engine that fails."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         try:
             subprocess.run(  # noqa: S603  (this very program, with arguments of its own)
                 [sys.executable, "-m", "ml", "benchmark", "--model", str(bundle.path), "--engine", name,
-                 "--batch", str(BATCH), "--seconds", str(SECONDS), "--json", str(report)],
+                 "--precision", precision, "--batch", str(BATCH), "--seconds", str(SECONDS), "--json", str(report)],
                 capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=LIMIT, check=True,
             )  # fmt: skip
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             logger.warning("the engine %s cannot read here: %s %s", name, error, error.stderr)
             return 0.0
-        return float(json.loads(report.read_text())["with_maps_and_warnings"][name][str(BATCH)])
+        [measured] = json.loads(report.read_text())["with_maps_and_warnings"].values()
+        return float(measured[str(BATCH)])
 
 
 def _read_cache(cache: Path) -> dict[str, dict[str, float]]:

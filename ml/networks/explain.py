@@ -45,11 +45,12 @@ def last_map(model: keras.Model) -> keras.layers.Layer:
     return maps[-1]
 
 
-def reader(model: keras.Model) -> Callable[[Tensor], Outputs]:
+def reader(model: keras.Model, policy: str = "float32") -> Callable[[Tensor], Outputs]:
     """Split a network so that one pass gives probabilities, features and maps.
 
     Args:
         model: maps ``(n, size, size, 3)`` to ``(n, 2)`` probabilities, the second of pneumonia.
+        policy: the Keras dtype policy of the trunk, such as ``mixed_bfloat16``. The head stays as it is.
 
     Returns:
         A compiled function of a batch of images, of any length. It returns arrays of Keras' backend: probabilities
@@ -64,15 +65,28 @@ def reader(model: keras.Model) -> Callable[[Tensor], Outputs]:
         raise ValueError(f"a reading cannot be explained on Keras' backend {backend}; use {', '.join(BACKENDS)}")
     cut = last_map(model).output
     trunk = keras.Model(model.inputs, cut)
+    if policy != "float32":
+        trunk = _with_policy(trunk, policy)
     head = _head(model, cut)
 
     def read(images: Tensor) -> Outputs:
-        features = trunk(images, training=False)
+        features = ops.cast(trunk(images, training=False), "float32")
         probabilities, slope = _gradient(head, features)
         weights = ops.sum(slope, axis=(1, 2), keepdims=True)
         return probabilities, _quarters(features), ops.relu(ops.sum(weights * features, axis=-1))
 
     return _compiled(read, model.inputs[0].shape)
+
+
+def _with_policy(model: keras.Model, policy: str) -> keras.Model:
+    """A copy of a network with the same weights, which computes by another dtype policy."""
+
+    def changed(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return type(layer).from_config({**layer.get_config(), "dtype": policy})
+
+    copy = keras.models.clone_model(model, clone_function=changed)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _head(model: keras.Model, feature_map: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:

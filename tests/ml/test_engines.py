@@ -172,8 +172,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The engines that were measured, in order. Keras is the faster one."""
     names: list[str] = []
 
-    def measure(_: Bundle, name: str) -> float:
-        names.append(name)
+    def measure(_: Bundle, name: str, precision: str) -> float:
+        names.append(name if precision == engines.FLOAT32 else f"{name} {precision}")
         return {"mnn": 4.0, "keras": 9.0}[name]
 
     monkeypatch.setattr(choice, "_measure", measure)
@@ -192,7 +192,9 @@ def test_the_fastest_is_chosen_once_for_each_machine_and_bundle(
     other = dataclasses.replace(random_bundle, weights_sha256="0" * 64)
     assert choice.choose(other, cache) == "keras"
     assert measured == 3 * ["mnn", "keras"]
-    assert len(json.loads(cache.read_text())) == 3
+    assert choice.choose(other, cache, "bfloat16") == "keras"
+    assert measured[-1] == "keras bfloat16"
+    assert len(json.loads(cache.read_text())) == 4
     cache.write_text("{")
     assert choice.choose(other, cache) == "keras"
     assert choice.choose(other, tmp_path / "none" / "engines.json") == "keras", "a cache that cannot be written"
@@ -213,7 +215,7 @@ def test_an_engine_that_failed_is_measured_again_at_the_next_start(
     random_bundle: Bundle, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measure = choice._measure
-    monkeypatch.setattr(choice, "_measure", lambda bundle, name: 0.0 if name == "keras" else measure(bundle, name))
+    monkeypatch.setattr(choice, "_measure", lambda *args: 0.0 if args[1] == "keras" else measure(*args))
     assert choice.choose(random_bundle, tmp_path / "engines.json") == "mnn"
     monkeypatch.setattr(choice, "_measure", measure)
     assert choice.choose(random_bundle, tmp_path / "engines.json") == "keras"

@@ -96,8 +96,8 @@ def load() -> Reader:
     check = novelty.load(selected)
     name = settings.ENGINE
     if name == engines.AUTO:
-        name = choice.choose(selected, Path(settings.DATA_DIR) / "engines.json")
-    engine = engines.load(selected.path, name)
+        name = choice.choose(selected, Path(settings.DATA_DIR) / "engines.json", settings.KERAS_PRECISION)
+    engine = engines.load(selected.path, name, settings.KERAS_PRECISION)
     side = selected.preprocessing.size
     max_batch = capacity.measure(engine, side)
     # Exclude the loaded objects from garbage collection, which would scan them again and again.

@@ -11,7 +11,9 @@ from threadpoolctl import threadpool_limits
 from ml.bundles.bundle import Bundle
 from ml.errors import EngineError
 from ml.inference import machine
+from ml.inference.engines.interface import FLOAT32 as FLOAT32
 from ml.inference.engines.interface import INT8 as INT8
+from ml.inference.engines.interface import PRECISIONS as PRECISIONS
 from ml.inference.engines.interface import Engine as Engine
 from ml.inference.engines.interface import Readings as Readings
 
@@ -43,12 +45,13 @@ class Kind:
         return architecture_known and (not self.required_key or self.required_key in bundle.meta)
 
 
-def load(path: Path, name: str = AUTO) -> Engine:
+def load(path: Path, name: str = AUTO, precision: str = FLOAT32) -> Engine:
     """Load a bundle into an engine.
 
     Args:
         path: the bundle's folder.
         name: a name from :data:`ENGINES`, or ``auto`` for the first of :func:`usable`.
+        precision: one of :data:`PRECISIONS`, for Keras. The other engines have their own.
 
     Raises:
         BundleError: if the bundle cannot be used.
@@ -59,7 +62,7 @@ def load(path: Path, name: str = AUTO) -> Engine:
     require(chosen, bundle)
     # NumPy has little to do beside an engine, and its threads would spin while they wait for a processor.
     threadpool_limits(1, user_api="blas")
-    return ENGINES[chosen].make(bundle)
+    return _keras(bundle, precision) if chosen == KERAS else ENGINES[chosen].make(bundle)
 
 
 def require(name: str, bundle: Bundle) -> None:
@@ -110,10 +113,10 @@ def _openvino(bundle: Bundle) -> Engine:
     return OpenVinoEngine(bundle)
 
 
-def _keras(bundle: Bundle) -> Engine:
+def _keras(bundle: Bundle, precision: str = FLOAT32) -> Engine:
     from ml.inference.engines.keras_engine import KerasEngine
 
-    return KerasEngine(bundle)
+    return KerasEngine(bundle, precision)
 
 
 #: The engines, the fastest on a CPU first. Their frameworks are imported only when an engine is made.

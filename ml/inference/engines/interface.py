@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 #: The key in ``bundle.json`` for what is needed to read in 8-bit integers.
 INT8 = "int8"
+#: The precisions in which Keras can compute, the default first.
+PRECISIONS = FLOAT32, BFLOAT16, FLOAT16 = "float32", "bfloat16", "float16"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Engine(Protocol):
     """A loaded model.
 
     Attributes:
-        name: its name in :data:`ml.inference.engines.ENGINES`.
+        name: its name in :data:`ml.inference.engines.ENGINES`, and its precision where that was chosen.
         device: a description of the device that it computes on.
     """
 

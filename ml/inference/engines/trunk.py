@@ -81,10 +81,7 @@ class TrunkEngine(ABC):
 
     def _check(self, weights: Mapping[str, Floats]) -> None:
         """Compare the library's results with NumPy's, because another build or processor may run other code."""
-        # A picture with smooth shades like an X-ray: quantization ranges chosen on X-rays do not fit noise.
-        shades = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
-        picture = Image.fromarray(shades).resize((self._size, self._size), Image.Resampling.BICUBIC)
-        image = np.asarray(picture)[np.newaxis]
+        image = smooth_picture(self._size)
         expected = convolutions.last_map(to_tensor(image, self._scaling)[0], weights)
         feature_map = self._last_map(image)[0].transpose(1, 2, 0)
         apart = float(np.abs(feature_map - expected).max() / np.abs(expected).max())
@@ -93,3 +90,12 @@ class TrunkEngine(ABC):
                 f"{self.library} does not compute on this machine what the model's weights say: it is {apart:.2g} of "
                 f"the largest value away, and {self.tolerance:g} is allowed. Set ENGINE=keras"
             )
+
+
+def smooth_picture(size: int) -> NDArray[np.uint8]:
+    """A picture to check an engine with, ``(1, size, size)``.
+
+    Its shades are smooth like those of an X-ray: quantization ranges chosen on X-rays do not fit noise.
+    """
+    shades = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+    return np.asarray(Image.fromarray(shades).resize((size, size), Image.Resampling.BICUBIC))[np.newaxis]

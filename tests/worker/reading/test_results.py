@@ -270,12 +270,12 @@ def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
 
     loaded: list[Any] = []
 
-    def load(path: Any, name: str) -> Engine:
-        assert name == "mnn"
+    def load(path: Any, name: str, precision: str) -> Engine:
+        assert (name, precision) == ("mnn", "bfloat16")
         loaded.append((path, Engine()))
         return loaded[-1][1]
 
-    settings.ENGINE = "mnn"
+    settings.ENGINE, settings.KERAS_PRECISION = "mnn", "bfloat16"
     monkeypatch.setattr(reader, "_reader", None)
     monkeypatch.setattr(engines, "load", load)
     for shade in (100, 101):

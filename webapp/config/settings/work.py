@@ -1,6 +1,7 @@
 """Settings of the model, of the tasks that prepare and read images, and of Celery."""
 
 from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
 
 from webapp.config import brokers
 from webapp.config.settings.base import ROOT, env
@@ -19,6 +20,10 @@ WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
 #: The engine that runs the model: ``auto`` for the fastest on this machine, ``mnn`` for the CPU, ``keras`` for
 #: TensorFlow.
 ENGINE = env("ENGINE", default="") or "auto"
+#: The precision in which the engine ``keras`` computes a network's convolutions.
+KERAS_PRECISION = env("KERAS_PRECISION", default="") or "float32"
+if KERAS_PRECISION not in ("float32", "bfloat16", "float16"):
+    raise ImproperlyConfigured(f"KERAS_PRECISION={KERAS_PRECISION} is not known; use float32, bfloat16 or float16.")
 MAX_BATCH = env.int("MAX_BATCH", default=16)
 #: Seconds after which a batch that hangs is killed together with its process. Other limits are derived from it.
 BATCH_TIME_LIMIT = env.int("BATCH_TIME_LIMIT", default=120)
