@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import CASCADE, Model, Q, QuerySet
+from django.dispatch import Signal
 
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 #: Images deleted in one transaction: with a million images, SQLite's write lock is held for less than 100 ms.
 CHUNK = 10
 ATTEMPTS = 5
+#: Sent with the ids of images, or of a study, in the transaction that deletes them, before their rows are deleted.
+deleting = Signal()
 
 
 @dataclass
@@ -188,6 +191,7 @@ def _delete_images(images: "QuerySet[Any]", deleted: Deleted, recorder: Recorder
     names = {str(file.name) for image in locked for file in (image.file, image.preview) if file}
     names |= set(readings.values_list("input", flat=True))
     outbox.forget(ids)
+    deleting.send(None, ids=ids)
     delete_rows(Image.objects.filter(pk__in=ids), names, deleted)
     # The study may have finished now.
     study_progressed({image.study_id for image in locked if image.status in WAITING and image.study_id})
@@ -202,6 +206,7 @@ def _delete_empty_study(study_id: UUID, deleted: Deleted) -> None:
         _delete_images(Image.objects.filter(pk__in=late_images), deleted)
     names = {str(archive.file.name) for archive in Archive.objects.filter(study=study_id) if archive.file}
     outbox.forget([study_id])
+    deleting.send(None, ids=[study_id])
     delete_rows(Study.objects.filter(pk=study_id), names, deleted)
 
 
