@@ -136,6 +136,8 @@ def test_a_webhook_is_added_and_its_secret_shown_once(signed_in, user):
     assert "must begin with https" in signed_in.post(
         reverse("webhook-add"), {"url": "http://10.0.0.1/"}, follow=True
     ).content.decode()  # fmt: skip
+    too_long = signed_in.post(reverse("webhook-add"), {"url": f"{URL}/{'x' * 500}"}, follow=True)
+    assert "at most 500 characters" in too_long.content.decode()
     assert Webhook.objects.count() == 1
 
 
