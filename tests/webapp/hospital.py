@@ -25,7 +25,7 @@ from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity
 from webapp.departments import calibrations, members
 from webapp.dicom.models import Destination, Instance, Peer, Retrieval, Rule, Search
-from webapp.notifications.models import Webhook
+from webapp.notifications.models import Event, News, Webhook
 from webapp.ops.models import Worker
 from webapp.resumable import services as resumable
 from webapp.searches.models import SavedSearch
@@ -118,6 +118,8 @@ class Hospital:
         self.webhooks = {
             role: Webhook.objects.create(user=user, url="https://example.org/") for role, user in users.items()
         }
+        for name in ("reader", "uploader", "manager"):
+            News.objects.create(person=self.users[name], event=Event.STUDY_FINISHED, study=department_objects.study)
         now = timezone.now()
         dead: dict[str, Any] = {"kind": "webhook", "payload": {"event": "webhook.test"}, "state": State.DEAD}
         self.deliveries = {

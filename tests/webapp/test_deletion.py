@@ -14,6 +14,8 @@ from django.urls import reverse
 
 from tests.webapp.clients import Client
 from tests.webapp.rows import BUNDLE, MODEL, claim, result
+from webapp.dicom.models import ResultObject, Revision
+from webapp.dicom.results import file_name
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Patient, Reading, Study
@@ -55,6 +57,19 @@ def test_an_image_is_deleted_with_its_files_its_result_and_its_reviews(prepared,
     assert Reading.objects.count() == Review.objects.count() == 1
     assert len(stored(settings)) == 3
     assert all(str(stays.pk) in name for name in stored(settings))
+
+
+def test_the_files_of_a_results_dicom_objects_are_deleted_too(make_image, commit, settings):
+    image, uids = make_image(Status.READY), dict.fromkeys(("study_uid", "series_uid", "class_uid"), "1.2.3")
+    revision = Revision.objects.create(image=image, number=1, bundle=BUNDLE, group="negative")
+    for instance_uid in ("1.2.3.1", "1.2.3.2"):
+        ResultObject.objects.create(
+            revision=revision, image=image, instance_uid=instance_uid, modality="SR", series_number=1, **uids
+        )
+    default_storage.save(file_name("1.2.3.1"), ContentFile(b"a report with the patient's name"))
+    with commit():
+        deletion.delete_image(image)
+    assert stored(settings) == []
 
 
 def test_an_upload_that_is_its_own_preview_is_one_file(make_image, commit, settings):

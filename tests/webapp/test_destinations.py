@@ -93,7 +93,8 @@ def test_invalid_values_are_refused(api, wrong):
     [({"url": ""}, "url"), ({"url": "http://pacs.example/"}, "url"), ({"url": "https://10.0.0.1/"}, "url"),
      ({"retrieves": "get"}, "retrieves"), ({"commitment": True}, "commitment"),
      ({"sign_in": "basic", "secret": "s"}, "sign_in_name"), ({"sign_in": "bearer"}, "secret"),
-     ({"sign_in": "bearer", "secret": "a\nb"}, "secret"), ({"protocol": "dimse"}, "host")],
+     ({"sign_in": "bearer", "secret": "a\nb"}, "secret"), ({"protocol": "dimse"}, "host"),
+     ({"protocol": "dimse", "host": "a..b", "called_ae": "PACS"}, "host")],
 )  # fmt: skip
 def test_values_that_do_not_fit_the_protocol_are_refused(api, wrong, field):
     answer = api("post", "/api/v1/departments/radiology/destinations/", **{**WEB, **wrong})

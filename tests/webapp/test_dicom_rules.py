@@ -142,6 +142,7 @@ def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
     address = reverse("senders", args=["radiology"])
     form = {"ae_title": "SCANNER", "network": "10.1.2.0/24", "active": "on"}
     assert signed_in.post(address, {**form, "network": "10.1.2"}).status_code == 400
+    assert signed_in.post(address, {**form, "host": "a..b", "port": "104"}).status_code == 400
     assert signed_in.post(address, form).status_code == 302
     peer = Peer.objects.get()
     assert (peer.department, peer.network, peer.active, peer.stat) == (department, "10.1.2.0/24", True, False)

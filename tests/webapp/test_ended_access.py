@@ -193,6 +193,21 @@ def test_links_end_with_the_access_of_the_person_who_created_them(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("end", [disable, delete_account])
+def test_an_administrators_links_end_with_the_account(
+    make_department: Callable[..., Any], make_study: Callable[..., Any], client: Client, end: Callable[..., None]
+) -> None:
+    administrator = User.objects.create_user("boss")
+    administrator.user_permissions.add(administer())
+    User.objects.create_user("colleague")
+    study = make_study(Status.FAILED, department=make_department("alpha"))
+    _, link = sharing.share_by_link(Identity(user=administrator), study, 7)
+    assert client.get(f"/shared/{link}/").status_code == 200
+    end(administrator)
+    assert client.get(f"/shared/{link}/").status_code == 404
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("end", [remove_from_alpha, disable])
 def test_a_webhook_gets_nothing_more_even_if_an_event_is_sent_again(
     make_department: Callable[..., Department], make_study: Callable[..., Any], user: User, end: Callable[..., None],

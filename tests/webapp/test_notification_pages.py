@@ -77,6 +77,25 @@ def test_news_is_counted_shown_and_marked_as_read(signed_in, user, other, make_s
     assert "Mark as read" not in get_page(signed_in, "news")
 
 
+def test_news_of_what_a_person_may_no_longer_see_is_neither_shown_nor_counted(
+    signed_in, user, make_department, make_image, make_study
+):
+    department = make_department("icu", manager=user)
+    News.objects.create(person=user, key="1", event=Event.STUDY_FINISHED, study=make_study(owner=user, name="own"))
+    News.objects.create(person=user, key="2", event=Event.FAILED, image=make_image(department=department))
+    News.objects.create(person=user, key="3", event=Event.ALERT, department=department)
+    assert "3<span" in get_page(signed_in, "news")
+    department.memberships.update(role="reader")
+    page = get_page(signed_in, "news")
+    assert "2<span" in page, "alerts are for managers"
+    assert "agree too little" not in page
+    department.memberships.all().delete()
+    page = get_page(signed_in, "news")
+    assert "1<span" in page
+    assert "own" in page
+    assert "could not be read" not in page
+
+
 def test_news_about_a_deleted_study_is_deleted(signed_in, user, make_study):
     study = make_study(owner=user)
     News.objects.create(person=user, key="one", event=Event.STUDY_FINISHED, study=study)
@@ -128,6 +147,8 @@ def test_a_webhook_is_added_and_its_secret_shown_once(signed_in, user):
     assert "must begin with https" in signed_in.post(
         reverse("webhook-add"), {"url": "http://10.0.0.1/"}, follow=True
     ).content.decode()  # fmt: skip
+    too_long = signed_in.post(reverse("webhook-add"), {"url": f"{URL}/{'x' * 500}"}, follow=True)
+    assert "at most 500 characters" in too_long.content.decode()
     assert Webhook.objects.count() == 1
 
 

@@ -265,6 +265,16 @@ def test_an_upload_to_a_study_deleted_meanwhile_is_refused(user_client, problem)
     assert Upload.objects.get().state == State.REFUSED
 
 
+@pytest.mark.parametrize("study_name", ["", "ward 3"])
+def test_an_upload_is_deleted_with_what_was_created_from_it(user_client, study_name):
+    created = begin(user_client, len(JPEG), JPEG, filename="a.jpg", patient="P-1", study_name=study_name)
+    other = begin(user_client, len(JPEG), JPEG, filename="b.jpg")["Location"]
+    assert "patient" in head(user_client, created["Location"])["Upload-Metadata"]
+    user_client.delete(created.json()["study_url" if study_name else "image_url"])
+    assert head(user_client, created["Location"]).status_code == 404
+    assert str(Upload.objects.get().pk) in other
+
+
 def test_unfinished_uploads_expire_with_their_files(user_client, folder):
     old = begin(user_client, len(JPEG), JPEG[:50])["Location"]
     begin(user_client, len(JPEG), JPEG[:50])

@@ -13,19 +13,24 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from tests.webapp.clients import JPEG
 from webapp.accounts import tokens
+from webapp.accounts.identity import Identity
 from webapp.accounts.models import Token
 from webapp.config import workers
 from webapp.departments.models import Department
 from webapp.ops.models import Worker
+from webapp.refusals import Refused
 from webapp.retention import policy, services, sweep
 from webapp.retention.models import PurgeReport
 from webapp.retention.services import purge
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Reading, Study
+from webapp.studies.services import deletion, expiry, takeover, uploads
 
 DAY = timedelta(days=1)
 
@@ -129,6 +134,61 @@ def test_a_patient_is_kept_as_long_as_one_of_their_images(make_image, run):
     age(image, 2 * DAY)
     run()
     assert not Patient.objects.exists()
+
+
+@pytest.mark.parametrize("locked_before", [False, True])
+def test_an_image_that_arrives_during_the_purge_is_kept_with_its_patient(make_image, run, monkeypatch, locked_before):
+    guest = uuid4()
+    patient = age(Patient.objects.create(guest=guest, identifier="P"), 2 * DAY)
+    delete, images = expiry._delete_patient, []
+
+    def delete_patient(*args):
+        images.append(make_image(Status.QUEUED, guest=guest, patient=patient))
+        if locked_before:
+            monkeypatch.setattr(deletion, "lock", lambda rows: [patient])
+        delete(*args)
+
+    monkeypatch.setattr(expiry, "_delete_patient", delete_patient)
+    assert run().complete
+    assert list(Image.objects.all()) == images
+    assert Patient.objects.get() == patient
+
+
+@pytest.mark.parametrize("change", ["more", "taken over"])
+def test_a_study_that_changes_during_the_purge_is_kept(make_image, make_study, user, run, monkeypatch, change):
+    guest = uuid4()
+    study = age(make_study(Status.SUCCEEDED, guest=guest), 2 * DAY)
+
+    def delete_study(*args):
+        if change == "more":
+            make_image(Status.QUEUED, guest=guest, study=study)
+        else:
+            takeover.take_over(guest, user)
+        return delete(*args)
+
+    delete = expiry.delete_study
+    monkeypatch.setattr(expiry, "delete_study", delete_study)
+    assert run().complete
+    assert Study.objects.get().cancelled_at is None
+    assert Image.objects.count() == (2 if change == "more" else 1)
+
+
+def test_nothing_is_added_to_a_study_that_is_being_deleted(make_study, run, monkeypatch):
+    guest = uuid4()
+    study = age(make_study(Status.SUCCEEDED, guest=guest), 2 * DAY)
+    codes = []
+
+    def delete_study(*args):
+        with pytest.raises(Refused) as refused:
+            uploads.add_to_study(Identity(guest=guest), study, [SimpleUploadedFile("a.jpg", JPEG)])
+        codes.append(refused.value.code)
+        return delete(*args)
+
+    delete = deletion.delete_study
+    monkeypatch.setattr(deletion, "delete_study", delete_study)
+    run()
+    assert codes == ["study_cancelled"]
+    assert not Study.objects.exists()
 
 
 def test_the_day_of_deletion_follows_from_the_owner(make_image, user, settings):

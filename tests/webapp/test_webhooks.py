@@ -152,7 +152,7 @@ def test_networks_are_parsed_from_the_settings():
      "https://user:pass@receiver.example/", "https://receiver.example/#x", "https://receiver.example:x/",
      "https://receiver.example:99999/", "https://[::1/", "https://[::1]/", "https://127.0.0.1/", "https://10.0.0.1:9/",
      "https://[::ffff:10.0.0.1]/", "https://receiver.example/a b", "https://receiver.example/\r\nX: y",
-     "https://empfänger.example/", "file:///etc/passwd"],
+     "https://empfänger.example/", "file:///etc/passwd", f"https://{'a' * 64}.example/", "https://a..b/"],
 )  # fmt: skip
 def test_invalid_urls_are_refused(user_client, problem, url):
     answer = add(user_client, url)

@@ -195,8 +195,10 @@ def test_a_receiver_has_a_limited_time_to_answer(webhook, receiver, finished, mo
     assert "no answer within" in Delivery.objects.get(kind="webhook").last_error
 
 
-def test_a_name_without_an_address_is_a_failure(owner, finished):
+@pytest.mark.parametrize("host", ["receiver.invalid", "a..b", "xn--a.example"])
+def test_a_name_without_an_address_is_a_failure(owner, finished, host):
     webhook, _ = services.create_webhook(Identity(user=owner), "https://receiver.invalid/hook")
+    Webhook.objects.update(url=f"https://{host}/hook")  # an earlier version accepted it
     finished()
     assert deliver() == {"delivered": 1, "failed": 1}
     webhook.refresh_from_db()

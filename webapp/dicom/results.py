@@ -1,11 +1,16 @@
 """The DICOM objects that are made from a result, and their UIDs, so that they can be listed before they are made."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID, uuid5
 
+from django.db import transaction
+
 from webapp.dicom.models import ResultObject, Revision
+from webapp.storage.media import media
 from webapp.studies.choices import ResultGroup
 
 
@@ -45,6 +50,13 @@ def uid(revision: Revision, name: str) -> str:
 def file_name(instance_uid: str) -> str:
     """The storage name of an object's file, which is made on request."""
     return f"{FOLDER}/{instance_uid}.dcm"
+
+
+def on_deletion(sender: Any, ids: Collection[UUID], **kwargs: Any) -> None:
+    """Receiver of :data:`webapp.studies.services.deletion.deleting`: delete the files of their objects."""
+    objects = ResultObject.objects.filter(image__in=ids)
+    if names := [file_name(instance_uid) for instance_uid in objects.values_list("instance_uid", flat=True)]:
+        transaction.on_commit(partial(media.delete_many, names))
 
 
 def has_picture(revision: Revision) -> bool:

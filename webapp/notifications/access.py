@@ -1,9 +1,10 @@
-"""Find webhooks and deliveries that an identity may see and change. Others are reported as missing."""
+"""Find news, webhooks and deliveries that an identity may see. Others are reported as missing."""
 
 from functools import reduce
 from operator import or_
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
@@ -11,9 +12,20 @@ from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.models import Department
 from webapp.notifications.announcing import EMAIL, MAIL_SERVER
-from webapp.notifications.models import Webhook
+from webapp.notifications.models import News, Webhook
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.search import begins_with
+
+
+def news(user: User) -> "QuerySet[News]":
+    """A person's news of what they may still see, as :func:`webapp.notifications.subjects.may_know` decides."""
+    own = News.objects.filter(person=user)
+    if permissions.is_administrator(user):
+        return own
+    departments = permissions.roles(user)
+    seen = Q(study__owner=user) | Q(study__department__in=departments)
+    seen |= Q(image__owner=user) | Q(image__department__in=departments)
+    return own.filter(seen | Q(department__in=permissions.managed_departments(Identity(user=user))))
 
 
 def webhooks(identity: Identity) -> "QuerySet[Webhook]":

@@ -13,6 +13,8 @@ from django.conf import settings
 
 from webapp.refusals import Refused
 
+#: The largest number of characters of a URL.
+LONGEST = 500
 #: All IPv6 addresses that are routed in the public internet.
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 #: Special networks that some versions of Python do not know. 2002::/16 leads to any IPv4 address.
@@ -43,12 +45,25 @@ def check_url(url: str) -> None:
         raise _refused("The URL needs a host, and no characters that URLs have to escape.")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise _refused("The URL must have neither a password nor a fragment.")
+    if len(url) > LONGEST:
+        raise _refused(f"The URL may have at most {LONGEST} characters.")
+    if not is_host(host):
+        raise _refused("The URL's host is not a valid name.")
     try:
         address = ip_address(host)
     except ValueError:
         return
     if not is_allowed(address, plain=parts.scheme == "http"):
         raise _refused("This address is not allowed here; an administrator can allow its network.")
+
+
+def is_host(name: str) -> bool:
+    """Whether Python can resolve a host name or IP address. It cannot if a part of the name is empty or too long."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def is_allowed(address: Address, *, plain: bool) -> bool:

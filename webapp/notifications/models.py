@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
+from webapp.notifications import addresses
 from webapp.studies.models import Archive, Image, Study
 
 
@@ -53,7 +54,7 @@ class Webhook(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="webhooks")
     department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="webhooks")
-    url = models.CharField(max_length=500)
+    url = models.CharField(max_length=addresses.LONGEST)
     events = models.JSONField(default=list, help_text="which events it gets")
     payload = models.CharField(max_length=10, choices=Payload, default=Payload.IDS, db_default=Payload.IDS)
     sealed_secret = models.CharField(max_length=255, editable=False)

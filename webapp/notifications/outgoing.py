@@ -42,7 +42,8 @@ def ask(
         reason = "the receiver's name stands for no address that is allowed; see WEBHOOK_ALLOWED_NETWORKS"
     except TimeoutError:
         reason = f"no answer within {seconds} seconds"
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    # Python raises UnicodeError for a name that cannot be resolved, such as one with an empty part.
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         reason = f"the receiver cannot be reached ({type(error).__name__})"
     raise NotDeliveredError(reason, unreachable=True)
 

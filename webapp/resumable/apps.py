@@ -6,6 +6,7 @@ class ResumableConfig(AppConfig):
 
     def ready(self) -> None:
         from webapp.resumable import services
-        from webapp.studies.services import takeover
+        from webapp.studies.services import deletion, takeover
 
         takeover.taken_over.connect(services.on_sign_in)
+        deletion.deleting.connect(services.on_deletion)

@@ -16,7 +16,8 @@ class Upload(models.Model):
     """One upload. The bytes received so far are in a file of :mod:`webapp.resumable.files`, until it is complete and
     the image or study is created.
 
-    Only its sender can continue it. A row is deleted a day after the last part, and is not backed up.
+    Only its sender can continue it. A row is deleted with what was created from it, and at the latest a day after the
+    last part. It is not backed up.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -31,9 +32,11 @@ class Upload(models.Model):
     metadata = models.CharField(max_length=4096, blank=True, help_text="as the client sent it")
     given = models.JSONField(default=dict, help_text="what the metadata says of the file")
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVING)
-    # No foreign keys, so that deleting an image or study does not involve this table.
-    image = models.UUIDField(null=True, blank=True, help_text="that was made of it")
-    study = models.UUIDField(null=True, blank=True, help_text="that was made of it, or that it was added to")
+    # No foreign keys: ``services.on_deletion`` deletes the uploads of a deleted image or study.
+    image = models.UUIDField(null=True, blank=True, db_index=True, help_text="that was made of it")
+    study = models.UUIDField(
+        null=True, blank=True, db_index=True, help_text="that was made of it, or that it was added to"
+    )
     report = models.JSONField(default=dict, help_text="of the files: skipped, refused, duplicates")
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)

@@ -1,7 +1,7 @@
 """Begin, continue and end uploads. :mod:`webapp.studies.services.uploads` handles a complete file like any other."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.http import Http404
 from django.utils import timezone
 
@@ -105,6 +106,14 @@ def on_sign_in(sender: Any, guest: UUID, user: User, **kwargs: Any) -> None:
     The rows keep the guest, because the client continues with keys whose digests were computed with the guest.
     """
     Upload.objects.filter(user=None, guest=guest).update(user=user)
+
+
+def on_deletion(sender: Any, ids: Collection[UUID], **kwargs: Any) -> None:
+    """Receiver of :data:`webapp.studies.services.deletion.deleting`: delete the uploads that these were created from.
+
+    Their metadata can name a patient.
+    """
+    Upload.objects.filter(Q(image__in=ids) | Q(study__in=ids)).delete()
 
 
 def find(identity: Identity, upload_id: UUID) -> Upload:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from webapp.accounts import invitations, tokens
@@ -27,7 +27,7 @@ from webapp.sharing import services as sharing
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.outbox import services as outbox
-from webapp.studies.services import deletion, idempotency, turns
+from webapp.studies.services import deletion, expiry, idempotency, turns
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def purge(seconds: float | None = None, *, dry: bool = False, force: bool = Fals
 def delete_expired(run: Run) -> None:
     """Delete expired uploads. An upload that still waits for its result is kept until it has one."""
     for rule in policy.expired():
-        studies = Study.objects.filter(rule).at_rest().order_by("created_at")
+        studies = _at_rest(rule)
         images = Image.objects.filter(rule, study=None).exclude(status__in=WAITING).order_by("created_at")
         patients = Patient.objects.filter(
             rule,
@@ -83,15 +83,19 @@ def delete_expired(run: Run) -> None:
             run.removed["studies.Image"] += images.count() + study_images.count()
             run.removed["studies.Patient"] += patients.count()
             continue
-        while run.has_time() and (chunk := list(studies[:STUDIES])):
+        # Each time anew, because the queryset knows only which studies were at rest when it was made.
+        while run.has_time() and (chunk := list(_at_rest(rule)[:STUDIES])):
             for study in chunk:
                 if run.has_time():
-                    _add(run, deletion.delete_study(study))
+                    _add(run, expiry.delete_study(study, rule))
         while run.has_time() and (ids := list(images.values_list("pk", flat=True)[: deletion.CHUNK])):
-            _add(run, deletion.delete_images(Image.objects.filter(pk__in=ids)))
+            _add(run, deletion.delete_images(images.filter(pk__in=ids)))
         while run.has_time() and (ids := list(patients.values_list("pk", flat=True)[: deletion.CHUNK])):
-            for patient in Patient.objects.filter(pk__in=ids):
-                _add(run, deletion.delete_patient(patient))
+            _add(run, expiry.delete_patients(patients.filter(pk__in=ids)))
+
+
+def _at_rest(rule: Q) -> Any:
+    return Study.objects.filter(rule).at_rest().order_by("created_at")
 
 
 def _add(run: Run, deleted: deletion.Deleted) -> None:

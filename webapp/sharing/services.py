@@ -98,8 +98,17 @@ def revoke(identity: Identity, row: Study | Image, share_id: UUID) -> bool:
 def on_membership_end(sender: Any, instance: Membership, **kwargs: Any) -> None:
     """Receiver of Django's ``pre_delete``: the member's links to rows of the department end with the membership."""
     links = Share.objects.filter(created_by=instance.user_id, user=None)
-    ending = links.filter(Q(study__department=instance.department_id) | Q(image__department=instance.department_id))
-    for share in ending.select_related("study", "image"):
+    _end(links.filter(Q(study__department=instance.department_id) | Q(image__department=instance.department_id)))
+
+
+@atomically
+def on_account_deletion(sender: Any, instance: User, **kwargs: Any) -> None:
+    """Receiver of Django's ``pre_delete``: all links of a person, such as an administrator's, end with the account."""
+    _end(Share.objects.filter(created_by=instance, user=None))
+
+
+def _end(links: "QuerySet[Share]") -> None:
+    for share in links.select_related("study", "image"):
         audit.record(Identity(), Action.SHARE, share.shared, share=share.pk, revoked=True)
         share.delete()
 

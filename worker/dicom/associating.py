@@ -57,7 +57,7 @@ def associate(
             tls_args=tls,
             evt_handlers=list(handlers),
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # Python raises UnicodeError for some invalid names
         reason = f"the destination cannot be reached ({type(error).__name__})"
         raise NotDeliveredError(reason, unreachable=True) from None
     if association.is_established:

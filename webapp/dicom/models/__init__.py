@@ -26,6 +26,7 @@ from webapp.dicom.models.destinations import (
 from webapp.dicom.models.results import ResultObject
 from webapp.dicom.models.rules import Rule
 from webapp.dicom.models.searches import Progress, Retrieval, Search
+from webapp.notifications import addresses
 from webapp.studies.choices import GROUP_BY_VERDICT, NOT_RELIABLE, PneumoniaKind, ResultGroup, Verdict
 from webapp.studies.models import Image
 
@@ -152,7 +153,9 @@ class Peer(models.Model):
         return self.ae_title
 
     def clean(self) -> None:
-        """Raises ValidationError if only one of host and port is given."""
+        """Raises ValidationError if the host is not valid, or only one of host and port is given."""
+        if not addresses.is_host(self.host):
+            raise ValidationError({"host": _("A name or an IP address.")})
         if bool(self.host) != bool(self.port):
             raise ValidationError({"port" if self.host else "host": _("Please enter this.")})
 

@@ -117,6 +117,8 @@ class Destination(models.Model):
         if self.sign_in in (SignIn.BASIC, SignIn.HEADER):
             needed.append("sign_in_name")
         errors: dict[str, Any] = {name: _("Please enter this.") for name in needed if not getattr(self, name)}
+        if not addresses.is_host(self.host):
+            errors["host"] = _("A name or an IP address.")
         if by_web and self.url:
             try:
                 addresses.check_url(self.url)

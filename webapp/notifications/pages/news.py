@@ -9,8 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.http import keyset
-from webapp.notifications import services
-from webapp.notifications.models import News
+from webapp.notifications import access, services
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 @never_cache
 @login_required
 def news(request: HttpRequest) -> HttpResponse:
-    own = News.objects.filter(person=cast("User", request.user)).select_related("study", "image", "department")
+    own = access.news(cast("User", request.user)).select_related("study", "image", "department")
     return render(request, "notifications/news.html", {"page": keyset.page(own, request)})
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from django import template
 
-from webapp.notifications.models import WEBHOOK_EVENTS, News
+from webapp.notifications import access
+from webapp.notifications.models import WEBHOOK_EVENTS
 
 register = template.Library()
 
@@ -15,7 +16,7 @@ MAX_COUNTED = 99
 @register.simple_tag(takes_context=True)
 def unread_news(context: Any) -> str:
     """The number of the user's unread news as text; empty if there is none."""
-    rows = News.objects.filter(person=context["request"].user, read_at=None).order_by()
+    rows = access.news(context["request"].user).filter(read_at=None).order_by()
     unread = len(rows.values_list("pk")[: MAX_COUNTED + 1])
     return f"{MAX_COUNTED}+" if unread > MAX_COUNTED else str(unread or "")
 

@@ -68,8 +68,7 @@ def stop(study: Study) -> int:
     Returns:
         The number of images that were cancelled.
     """
-    waiting = study.images.filter(status__in=WAITING)
-    if not (waiting.exists() or study.open_until or study.archives.filter(state__in=Archive.PENDING).exists()):
+    if not is_busy(study):
         return 0
     ending = study.images.filter(status__in=(*WAITING, Status.CANCELLED))
     readings = Reading.objects.filter(image__in=ending.values("pk"))
@@ -83,6 +82,12 @@ def stop(study: Study) -> int:
     cancelled += finish(study.images.all(), Status.CANCELLED)
     study_progressed([study.pk])
     return cancelled
+
+
+def is_busy(study: Study) -> bool:
+    """Whether a study is not at rest; see :meth:`webapp.studies.querysets.StudyQuerySet.at_rest`."""
+    waiting, packed = study.images.filter(status__in=WAITING), study.archives.filter(state__in=Archive.PENDING)
+    return bool(waiting.exists() or study.open_until or packed.exists())
 
 
 def _cancel(readings: QuerySet[Reading]) -> None:

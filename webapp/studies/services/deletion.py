@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import CASCADE, Model, Q, QuerySet
+from django.dispatch import Signal
 
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 #: Images deleted in one transaction: with a million images, SQLite's write lock is held for less than 100 ms.
 CHUNK = 10
 ATTEMPTS = 5
+#: Sent with the ids of images, or of a study, in the transaction that deletes them, before their rows are deleted.
+deleting = Signal()
 
 
 @dataclass
@@ -83,7 +86,7 @@ def delete_image(image: Image, identity: Identity | None = None) -> Deleted:
         identity: who deletes it, for the audit; None for the service itself.
     """
     deleted = Deleted()
-    _delete_images([image.pk], deleted, partial(record_each, identity, Action.DELETE))
+    _delete_images(Image.objects.filter(pk=image.pk), deleted, partial(record_each, identity, Action.DELETE))
     return logged(f"image {image.pk}", deleted)
 
 
@@ -140,7 +143,7 @@ Recorder = Callable[[list[Image]], None]
 
 def _delete_in_chunks(images: "QuerySet[Any]", deleted: Deleted, recorder: Recorder | None = None) -> None:
     while ids := list(images.order_by().values_list("pk", flat=True)[:CHUNK]):
-        _delete_images(ids, deleted, recorder)
+        _delete_images(images.filter(pk__in=ids), deleted, recorder)
 
 
 def delete_all_of(owner: Q, deleted: Deleted) -> None:
@@ -178,17 +181,18 @@ def _stop(study: Study) -> None:
 
 
 @atomically
-def _delete_images(ids: Sequence[UUID], deleted: Deleted, recorder: Recorder | None = None) -> None:
-    images = Image.objects.filter(pk__in=ids)
+def _delete_images(images: "QuerySet[Any]", deleted: Deleted, recorder: Recorder | None = None) -> None:
     locked = lock(images)
+    ids = [image.pk for image in locked]
     if recorder:
         recorder(locked)
     readings = Reading.objects.filter(image__in=ids).exclude(input="")
     # A set, because an upload can be its own preview.
     names = {str(file.name) for image in locked for file in (image.file, image.preview) if file}
     names |= set(readings.values_list("input", flat=True))
-    outbox.forget([image.pk for image in locked])
-    delete_rows(images, names, deleted)
+    outbox.forget(ids)
+    deleting.send(None, ids=ids)
+    delete_rows(Image.objects.filter(pk__in=ids), names, deleted)
     # The study may have finished now.
     study_progressed({image.study_id for image in locked if image.status in WAITING and image.study_id})
     transaction.on_commit(notices.publish)
@@ -199,9 +203,10 @@ def _delete_empty_study(study_id: UUID, deleted: Deleted) -> None:
     """Delete a study whose images are deleted, with any images that were unpacked since then."""
     lock(Study.objects.filter(pk=study_id))
     if late_images := list(Image.objects.filter(study=study_id).values_list("pk", flat=True)):
-        _delete_images(late_images, deleted)
+        _delete_images(Image.objects.filter(pk__in=late_images), deleted)
     names = {str(archive.file.name) for archive in Archive.objects.filter(study=study_id) if archive.file}
     outbox.forget([study_id])
+    deleting.send(None, ids=[study_id])
     delete_rows(Study.objects.filter(pk=study_id), names, deleted)
 
 
