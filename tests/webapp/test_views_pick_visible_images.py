@@ -11,8 +11,8 @@ VIEWS = re.compile(r"(^|/)(\w+_)?(views|pages)\.py$|(^|/)(api|web|dashboard)/")
 SAY_WHO = {"visible_to", "shared_with", "sent_before", "of_patient_before", "none"}
 #: Methods that pick no images: the rows go to ``visible_image`` or ``narrowed``, which ask who may see them.
 PICK_NONE = {"all", "only", "select_related", "prefetch_related"}
-#: Modules in which something else decides: what a caller narrows, a signed id, and a link.
-OTHERS = {"studies/api/lists.py", "studies/api/predict.py", "dashboard/shares.py"}
+#: Modules in which something else decides: what a caller narrows, and a link.
+OTHERS = {"studies/api/lists.py", "dashboard/shares.py"}
 
 
 def calls_on_images(source: str) -> Iterator[list[str]]:
