@@ -64,7 +64,7 @@ def test_results_made_while_the_archive_was_off_arrive_when_it_is_on(dicom_image
     announce(*images)
     assert deliver() == {"delivered": 1, "failed": 1}
     review(images[0], reader, "NORMAL")
-    assert deliver() == {"delivered": 1}
+    assert deliver() == {"delivered": 2}, "the new result is announced to PACS, and the correction to webhooks"
     archive = storescp(port, tmp_path / "archive")
     try:
         make_due()
