@@ -275,6 +275,15 @@ def test_an_upload_is_deleted_with_what_was_created_from_it(user_client, study_n
     assert str(Upload.objects.get().pk) in other
 
 
+def test_an_upload_is_deleted_with_an_image_that_it_added_to_a_study(user_client):
+    study = user_client.post(STUDIES, {"more_to_come": "true"}).json()
+    added = begin(user_client, len(JPEG), JPEG, filename="a.jpg", patient="P-1", study=study["id"])["Location"]
+    assert "patient" in head(user_client, added)["Upload-Metadata"]
+    [image] = user_client.get(study["images_url"]).json()["results"]
+    user_client.delete(image["url"])
+    assert head(user_client, added).status_code == 404
+
+
 def test_unfinished_uploads_expire_with_their_files(user_client, folder):
     old = begin(user_client, len(JPEG), JPEG[:50])["Location"]
     begin(user_client, len(JPEG), JPEG[:50])

@@ -111,9 +111,11 @@ def on_sign_in(sender: Any, guest: UUID, user: User, **kwargs: Any) -> None:
 def on_deletion(sender: Any, ids: Collection[UUID], **kwargs: Any) -> None:
     """Receiver of :data:`webapp.studies.services.deletion.deleting`: delete the uploads that these were created from.
 
-    Their metadata can name a patient.
+    Their metadata can name a patient. It is not known which upload added which image to a study, so all that were added
+    to it go with one of its images.
     """
-    Upload.objects.filter(Q(image__in=ids) | Q(study__in=ids)).delete()
+    studies = Image.objects.filter(pk__in=ids, study__isnull=False).values("study")
+    Upload.objects.filter(Q(image__in=ids) | Q(study__in=ids) | Q(study__in=studies)).delete()
 
 
 def find(identity: Identity, upload_id: UUID) -> Upload:
