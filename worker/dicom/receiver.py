@@ -2,6 +2,7 @@
 
 import logging
 import time
+import traceback
 from collections import deque
 from functools import partial
 from threading import Lock, Thread
@@ -192,12 +193,16 @@ class Receiver:
         try:
             reasons = self._database.begin(commitments.reasons, peer.department, request.objects).result()
             response = committing.report(association, request, reasons)
-        except Exception as error:  # noqa: BLE001  (the library may raise any, and other reports follow)
+        except (Error, OSError, RuntimeError, ValueError) as error:
             logger.warning(
                 "could not send the storage commitment to %s (%s); it has to request it again",
                 peer.ae_title,
                 type(error).__name__,
             )
+        except Exception as error:  # noqa: BLE001  (a fault here must not hold back the association's next reports)
+            # Without the error's text, which may quote a patient's data.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("reporting to %s failed: %s\n%s", peer.ae_title, type(error).__name__, where)
         else:
             logger.info("sent the storage commitment to %s: %s", peer.ae_title, response.get("Status", "no answer"))
 

@@ -136,6 +136,27 @@ def test_a_sender_that_asks_without_end_gets_one_thread_and_a_limit(
         assert reports.get(timeout=5)[1].TransactionUID == contents[5].TransactionUID
 
 
+def test_a_report_that_fails_does_not_hold_back_the_next_one(
+    port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (request((DigitalXRayImageStorageForPresentation, generate_uid())) for _ in range(2))
+    report, quoted = committing.report, "THAPA^RAM"
+
+    def sometimes(association: Any, asked: committing.Request, reasons: Any) -> Dataset:
+        if asked.transaction_uid == first.TransactionUID:
+            raise TypeError(quoted)
+        return report(association, asked, reasons)
+
+    monkeypatch.setattr(committing, "report", sometimes)
+    reports = Reports()
+    with connected(port, reports) as association:
+        for content in (first, second):
+            association.send_n_action(content, committing.REQUEST, committing.CLASS, committing.INSTANCE)
+        assert reports.get(timeout=5)[1].TransactionUID == second.TransactionUID
+    assert "reporting to SCANNER failed: TypeError" in caplog.text
+    assert quoted not in caplog.text
+
+
 def test_a_sender_with_an_address_gets_the_report_there_once_it_is_reachable(port: int, peer: Peer) -> None:
     image, own_port, reports = modality.image(), free_port(), Reports()
     Peer.objects.filter(pk=peer.pk).update(host="127.0.0.1", port=own_port)
