@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: Normal quantile of a 95 % interval.
-Z = 1.96
+Z = 1.959964
 #: With fewer observations, no number is given.
 FEWEST = 10
 #: Probabilities closer than this to 0 or 1 are clipped, so that their log-odds are finite.

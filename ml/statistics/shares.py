@@ -8,6 +8,8 @@ Z = 1.959964
 def wilson(share: float, n: int) -> tuple[float, float]:
     """Wilson's interval of a share among n observations. Unlike a bootstrap's it has a width for 0 and 1, too.
 
+    ``webapp.statistics`` has a copy, since neither module may import the other. A test compares the two.
+
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
     """
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from ml.statistics import shares
 from webapp import statistics
 
 
@@ -13,6 +14,11 @@ def test_a_share_has_wilsons_interval_and_needs_ten_observations() -> None:
     assert (found.value, found.low, found.n) == (0, 0, 10)
     assert found.high == pytest.approx(0.2775, abs=1e-4)
     assert statistics.share(9, 9) is None
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.0, 10), (0.3, 10), (0.97, 955), (1.0, 26)])
+def test_cards_and_pages_have_the_same_interval(share: float, n: int) -> None:
+    assert shares.wilson(share, n) == pytest.approx(statistics.wilson(share, n), abs=1e-6)
 
 
 def test_kappa_is_agreement_beyond_chance() -> None:
